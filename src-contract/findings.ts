@@ -1,0 +1,61 @@
+/**
+ * What a verification or a preflight found, as data. `error` makes a package not valid (or blocks a seal); `warning` does not.
+ * `rule` names where the rule comes from: an RFC section, docs/package-format.md, an operating system's own rule.
+ */
+export interface Finding {
+  readonly code: string;
+  readonly severity: "error" | "warning";
+  /** Path in the bag or archive it is about; absent when it is about the whole. */
+  readonly path?: string;
+  readonly expected?: string;
+  readonly actual?: string;
+  readonly rule: string;
+  readonly message: string;
+}
+
+/** What a verification did, in the words the verdict uses. */
+export type VerificationMethod =
+  /** All bytes of the bag's files were read and compared with its manifests. */
+  | "bag"
+  /** Every part of the sealed archive was read; headers, manifest.json and manifest-sha256.txt agree. */
+  | "sealed archive"
+  /** As "sealed archive", and every file's digest was computed again. */
+  | "sealed archive, full"
+  /** An unpacked bag was read whole and held against its seal. */
+  | "sealed bag"
+  /** A reference package's source files were read again and held against the seal. */
+  | "reference sources"
+  /** The store's own record of size (and digest, where it keeps one); no byte was read. */
+  | "attested by the store";
+
+export interface SignatureCheck {
+  /** SHA-256 of the public key (SubjectPublicKeyInfo, DER), lower-case hex. */
+  readonly fingerprint: string;
+  readonly state: "valid" | "invalid";
+  readonly file: string;
+}
+
+export interface VerificationReport {
+  /** What was verified, as the user named it. */
+  readonly target: string;
+  readonly verdict: "valid" | "not valid" | "attested";
+  readonly method: VerificationMethod;
+  readonly packageId?: string;
+  /** SHA-256 of seal.json's bytes, when there is a seal. */
+  readonly packageDigest?: string;
+  readonly sealed: boolean;
+  /** BagIt version declared, when a bag was read. */
+  readonly bagitVersion?: string;
+  readonly counts: {
+    readonly files: number;
+    readonly bytes: number;
+    readonly parts?: number;
+    readonly errors: number;
+    readonly warnings: number;
+  };
+  readonly findings: readonly Finding[];
+  readonly signatures: readonly SignatureCheck[];
+  /** RFC 3339, UTC. */
+  readonly started: string;
+  readonly finished: string;
+}

@@ -1,0 +1,32 @@
+/** A step of long work. Reported at most four times a second, and once when a phase ends. */
+export interface Progress {
+  readonly phase:
+    | "walk"
+    | "hash"
+    | "write manifest"
+    | "send"
+    | "receive"
+    | "verify"
+    | "extract"
+    | "index"
+    | "copy";
+  readonly done: number;
+  /** Absent while it is not known ("n found"). */
+  readonly total?: number;
+  readonly unit: "files" | "bytes" | "parts";
+  /** What is worked on now, for a person. */
+  readonly subject?: string;
+}
+
+/** The part of the platform's AbortSignal that this program needs; the contract knows neither Node nor the DOM. */
+export interface CancelSignal {
+  readonly aborted: boolean;
+  addEventListener(type: "abort", listener: () => void, options?: { once?: boolean }): void;
+  removeEventListener(type: "abort", listener: () => void): void;
+}
+
+/** What every long call takes: a way to stop it and a way to hear of it. */
+export interface CallOptions {
+  readonly signal?: CancelSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}

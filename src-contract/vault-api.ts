@@ -1,0 +1,264 @@
+import { z } from "zod";
+import type { Outcome } from "./failure.ts";
+import type { Finding, SignatureCheck, VerificationReport } from "./findings.ts";
+import type { FileRecord, ManifestHeader } from "./manifest.ts";
+import {
+  engagementIdSchema,
+  packageNameSchema,
+  phaseSchema,
+  retentionClassSchema,
+  vaultNameSchema,
+} from "./names.ts";
+import type { CallOptions } from "./progress.ts";
+import type { Seal } from "./seal.ts";
+
+/** A package id, whole or shortened to a unique prefix of at least four characters. */
+const packageRefSchema = z
+  .string()
+  .regex(/^[0-9a-f][0-9a-f-]{3,35}$/i, "must be a package id, or its first characters (four or more)");
+const localPathSchema = z
+  .string()
+  .min(1, "must not be empty")
+  .refine((path) => !path.includes("\0"), "must not hold a NUL character");
+
+export const EXPORT_FORMATS = ["json", "csv", "sha256sum", "bagit", "html"] as const;
+export type ExportFormat = (typeof EXPORT_FORMATS)[number];
+
+/** One parser per request; every face hands core only what passed here. */
+export const requestSchemas = {
+  engagementCreate: z.strictObject({
+    id: engagementIdSchema,
+    name: z.string().trim().min(1).max(200).optional(),
+    client: z.string().trim().min(1).max(200).optional(),
+    vault: vaultNameSchema.optional(),
+  }),
+  engagementList: z.strictObject({}),
+  engagementShow: z.strictObject({ id: engagementIdSchema }),
+  packageBuild: z.strictObject({
+    engagement: engagementIdSchema,
+    sources: z.array(localPathSchema).min(1, "name at least one file or folder"),
+    name: packageNameSchema,
+    title: z.string().trim().min(1).max(500).optional(),
+    producer: z.string().trim().min(1).max(200).optional(),
+    subject: z.string().trim().min(1).max(500).optional(),
+    /** Further manifests beside sha256, which is always there. */
+    digest: z.enum(["sha256", "sha512"]).default("sha256"),
+    retentionClass: retentionClassSchema.optional(),
+    phase: phaseSchema.optional(),
+    metadata: z.record(z.string().min(1).max(200), z.string().max(10_000)).default({}),
+    mode: z.enum(["copy", "reference"]).default("copy"),
+    dryRun: z.boolean().default(false),
+    /** Take OS litter (.DS_Store, Thumbs.db, ._*) along instead of leaving it out. */
+    includeLitter: z.boolean().default(false),
+    /** Store names that are not valid Unicode under `_nonutf8/<hex>` instead of refusing them. */
+    storeNonUnicode: z.boolean().default(false),
+    /** An encrypted PKCS#8 Ed25519 key to sign with. */
+    keyFile: localPathSchema.optional(),
+    keyPassphrase: z.string().optional(),
+  }),
+  packageList: z.strictObject({ engagement: engagementIdSchema.optional() }),
+  packageShow: z.strictObject({ package: packageRefSchema }),
+  packageFiles: z.strictObject({
+    package: packageRefSchema,
+    /** Part of a path, compared without regard to case. */
+    search: z.string().max(500).optional(),
+    offset: z.number().int().nonnegative().default(0),
+    limit: z.number().int().min(1).max(10_000).default(1000),
+  }),
+  packagePush: z.strictObject({ package: packageRefSchema }),
+  packagePull: z.strictObject({
+    package: packageRefSchema,
+    to: localPathSchema,
+    /** One payload path (`data/...`) instead of the whole package. */
+    file: z.string().min(1).optional(),
+    as: z.enum(["bag", "tar"]).default("bag"),
+  }),
+  packageImport: z.strictObject({ path: localPathSchema }),
+  packageHandover: z.strictObject({ package: packageRefSchema, to: localPathSchema }),
+  verify: z.strictObject({
+    /** A bag folder, an archive, or a package id. */
+    target: localPathSchema,
+    /** seal.json to hold the target against, when it does not lie beside it. */
+    seal: localPathSchema.optional(),
+    full: z.boolean().default(false),
+    remote: z.boolean().default(false),
+  }),
+  manifestExport: z.strictObject({
+    package: packageRefSchema,
+    format: z.enum(EXPORT_FORMATS),
+    /** A file that does not exist yet. */
+    out: localPathSchema,
+  }),
+  vaultAddFolder: z.strictObject({ name: vaultNameSchema, path: localPathSchema }),
+  vaultList: z.strictObject({}),
+  vaultHealth: z.strictObject({ name: vaultNameSchema }),
+  backup: z.strictObject({ to: localPathSchema }),
+  restore: z.strictObject({ from: localPathSchema }),
+} as const;
+
+type RequestName = keyof typeof requestSchemas;
+/** What a caller passes: fields with a default may be left out. */
+export type Request<N extends RequestName> = z.input<(typeof requestSchemas)[N]>;
+/** What core receives after parsing. */
+export type ParsedRequest<N extends RequestName> = z.output<(typeof requestSchemas)[N]>;
+
+export interface Engagement {
+  readonly id: string;
+  readonly name: string;
+  readonly client: string | null;
+  readonly vault: string | null;
+  readonly created: string;
+  readonly packages: number;
+  readonly bytes: number;
+}
+
+export interface PackageSummary {
+  readonly id: string;
+  readonly name: string;
+  readonly title: string | null;
+  readonly engagement: string;
+  readonly phase: string | null;
+  readonly retentionClass: string | null;
+  /** `held`: the archive is on this device. `reference`: sealed, not held. `remote`: in the vault only. */
+  readonly holding: "held" | "reference" | "remote";
+  /** Name of the vault where seal.json was seen, else null. */
+  readonly storedIn: string | null;
+  readonly files: number;
+  readonly payloadSize: number;
+  readonly archiveSize: number;
+  readonly sealed: string;
+  /** SHA-256 of seal.json's bytes: what people quote, sign and approve. */
+  readonly packageDigest: string;
+}
+
+export interface FixityRecord {
+  readonly time: string;
+  readonly verdict: VerificationReport["verdict"];
+  readonly method: string;
+  readonly target: string;
+  readonly errors: number;
+}
+
+export interface PackageDetail extends PackageSummary {
+  readonly manifest: ManifestHeader;
+  readonly seal: Seal;
+  readonly signatures: readonly SignatureCheck[];
+  readonly fixity: readonly FixityRecord[];
+  /** Where the archive lies, for a held package. */
+  readonly folder: string | null;
+}
+
+export interface PreflightReport {
+  readonly files: number;
+  readonly bytes: number;
+  readonly emptyFolders: number;
+  readonly omitted: number;
+  readonly findings: readonly Finding[];
+}
+
+export interface BuildResult {
+  readonly preflight: PreflightReport;
+  /** Null after a dry run. */
+  readonly package: PackageSummary | null;
+  readonly signed: boolean;
+}
+
+export interface PushResult {
+  readonly package: string;
+  readonly vault: string;
+  readonly bytes: number;
+  /** True when it was in the vault before this call. */
+  readonly alreadyStored: boolean;
+  /** How the end check was done: `read back`, `sha256 kept by the store`, ... */
+  readonly method: string;
+}
+
+export interface PullResult {
+  readonly package: string;
+  /** What was written, absolute. */
+  readonly path: string;
+  readonly bytes: number;
+  readonly files: number;
+}
+
+export interface HandoverResult {
+  readonly package: string;
+  readonly folder: string;
+  readonly files: readonly string[];
+}
+
+export interface ExportResult {
+  readonly package: string;
+  readonly format: ExportFormat;
+  readonly out: string;
+  readonly files: number;
+  /** SHA-256 of the exported file. */
+  readonly sha256: string;
+}
+
+export interface VaultSummary {
+  readonly name: string;
+  readonly kind: "folder";
+  readonly location: string;
+}
+
+/** One thing that a health check tried. */
+export interface HealthProbe {
+  readonly name:
+    | "reachable"
+    | "writable"
+    | "free space"
+    | "largest file"
+    | "rename"
+    | "create only"
+    | "case"
+    | "names"
+    | "fsync";
+  readonly result: "ok" | "limited" | "failed" | "unknown";
+  readonly detail: string;
+}
+
+export interface VaultHealth {
+  readonly fit: boolean;
+  /** Bytes; null when the system does not tell. */
+  readonly freeBytes: number | null;
+  /** Largest file in bytes that it holds (FAT32: 4 GiB - 1); null when no limit is known. */
+  readonly maxFileBytes: number | null;
+  readonly caseSensitive: boolean | null;
+  readonly probes: readonly HealthProbe[];
+}
+
+export interface BackupResult {
+  readonly folder: string;
+  readonly packages: readonly string[];
+  /** Reference packages whose evidence lies only in its source folders. */
+  readonly notHeld: readonly string[];
+}
+
+/** The whole product in one interface; every face and every transport satisfies it. */
+export interface VaultApi {
+  engagementCreate(request: Request<"engagementCreate">): Promise<Outcome<Engagement>>;
+  engagementList(request: Request<"engagementList">): Promise<Outcome<readonly Engagement[]>>;
+  engagementShow(request: Request<"engagementShow">): Promise<Outcome<Engagement>>;
+  packageBuild(request: Request<"packageBuild">, options?: CallOptions): Promise<Outcome<BuildResult>>;
+  packageList(request: Request<"packageList">): Promise<Outcome<readonly PackageSummary[]>>;
+  packageShow(request: Request<"packageShow">): Promise<Outcome<PackageDetail>>;
+  packageFiles(
+    request: Request<"packageFiles">,
+    options?: CallOptions,
+  ): Promise<Outcome<{ readonly total: number; readonly files: readonly FileRecord[] }>>;
+  packagePush(request: Request<"packagePush">, options?: CallOptions): Promise<Outcome<PushResult>>;
+  packagePull(request: Request<"packagePull">, options?: CallOptions): Promise<Outcome<PullResult>>;
+  packageImport(request: Request<"packageImport">, options?: CallOptions): Promise<Outcome<PackageSummary>>;
+  packageHandover(
+    request: Request<"packageHandover">,
+    options?: CallOptions,
+  ): Promise<Outcome<HandoverResult>>;
+  verify(request: Request<"verify">, options?: CallOptions): Promise<Outcome<VerificationReport>>;
+  manifestExport(request: Request<"manifestExport">, options?: CallOptions): Promise<Outcome<ExportResult>>;
+  vaultAddFolder(request: Request<"vaultAddFolder">): Promise<Outcome<VaultSummary>>;
+  vaultList(request: Request<"vaultList">): Promise<Outcome<readonly VaultSummary[]>>;
+  vaultHealth(request: Request<"vaultHealth">): Promise<Outcome<VaultHealth>>;
+  backup(request: Request<"backup">, options?: CallOptions): Promise<Outcome<BackupResult>>;
+  restore(request: Request<"restore">, options?: CallOptions): Promise<Outcome<BackupResult>>;
+}

@@ -1,0 +1,83 @@
+import { randomBytes } from "node:crypto";
+import { link, lstat, open, rename, unlink } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { systemCode } from "./failing.ts";
+
+/** How the file system answers where it has no hard links (FAT, exFAT, many shares). */
+const NO_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EXDEV", "EACCES"]);
+/** How some file systems and Windows answer where a folder cannot be opened or synced. */
+const NO_FOLDER_SYNC = new Set(["EINVAL", "EPERM", "EISDIR", "EACCES", "ENOTSUP", "EBADF"]);
+
+/** Makes renames and creations inside a folder survive power loss, where the system can (Windows cannot sync a folder). */
+export async function syncFolder(folder: string): Promise<void> {
+  try {
+    const handle = await open(folder, "r");
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if (!NO_FOLDER_SYNC.has(systemCode(error) ?? "")) throw error;
+  }
+}
+
+/** A name beside `target` that no other process uses; it begins with a dot, and readers of a vault or package folder skip such names. */
+export function temporaryBeside(target: string): string {
+  return join(dirname(target), `.${basename(target).slice(0, 80)}.${randomBytes(8).toString("hex")}.tmp`);
+}
+
+/**
+ * Gives a finished, synced temporary file its final name, only if that name is free: throws EEXIST otherwise and leaves both files.
+ * With hard links two racing processes have one winner. Without them (FAT, some shares) the test and the rename are two steps.
+ */
+export async function publishFile(temporary: string, target: string): Promise<void> {
+  try {
+    await link(temporary, target);
+    await unlink(temporary);
+  } catch (error) {
+    if (!NO_LINKS.has(systemCode(error) ?? "")) throw error;
+    if (await exists(target)) {
+      throw Object.assign(new Error(`EEXIST: ${target}`), { code: "EEXIST", path: target });
+    }
+    await rename(temporary, target);
+  }
+  await syncFolder(dirname(target));
+}
+
+/**
+ * Creates a file that a reader sees whole or not at all, and that survives power loss once this returns.
+ * Throws EEXIST when the name is taken. On any failure nothing is left behind.
+ */
+export async function createFileDurably(
+  target: string,
+  content: string | Uint8Array | AsyncIterable<string | Uint8Array>,
+): Promise<void> {
+  const temporary = temporaryBeside(target);
+  try {
+    const handle = await open(temporary, "wx", 0o644);
+    try {
+      await handle.writeFile(content);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await publishFile(temporary, target);
+  } catch (error) {
+    await unlink(temporary).catch((problem: unknown) => {
+      if (systemCode(problem) !== "ENOENT") throw problem;
+    });
+    throw error;
+  }
+}
+
+/** Whether anything is at `path`; a dangling symlink counts. */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (systemCode(error) === "ENOENT" || systemCode(error) === "ENOTDIR") return false;
+    throw error;
+  }
+}
