@@ -1,0 +1,140 @@
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createHashPool, type DigestJob, type HashPool } from "./hash-pool.ts";
+
+let folder: string;
+let pool: HashPool;
+const path = (name: string): string => join(folder, name);
+const sha256 = (bytes: Uint8Array | string): string => createHash("sha256").update(bytes).digest("hex");
+const job = (name: string, more: Partial<DigestJob> = {}): DigestJob => ({
+  path: path(name),
+  offset: 0,
+  length: null,
+  algorithms: ["sha256"],
+  ...more,
+});
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "hash-pool-"));
+  pool = createHashPool({ workers: 2 });
+});
+afterAll(async () => {
+  await pool.close();
+  rmSync(folder, { recursive: true });
+});
+
+describe("hash pool", () => {
+  it("digests whole files in all algorithms with one read", async () => {
+    writeFileSync(path("a"), "abc");
+    const bytes = Buffer.alloc(3 * 1024 * 1024 + 7, "x");
+    writeFileSync(path("big"), bytes);
+    const algorithms = ["md5", "sha1", "sha224", "sha256", "sha384", "sha512"] as const;
+    const results = await pool.run([job("a", { algorithms }), job("big", { algorithms })]);
+    for (const [i, content] of [Buffer.from("abc"), bytes].entries()) {
+      const digests = Object.fromEntries(
+        algorithms.map((name) => [name, createHash(name).update(content).digest("hex")]),
+      );
+      expect(results[i]).toEqual({ ok: true, size: content.length, digests });
+    }
+  });
+
+  it("digests ranges, and says SHORT where the file ends before the range", async () => {
+    const bytes = Buffer.from(Array.from({ length: 2_500_000 }, (_, i) => i % 251));
+    writeFileSync(path("r"), bytes);
+    const results = await pool.run([
+      job("r", { offset: 10, length: 100 }),
+      job("r", { offset: 1000, length: 2_000_000 }),
+      job("r", { offset: 2_499_990, length: null }),
+      job("r", { offset: 2_499_990, length: 11 }),
+      job("r", { offset: 100, length: 2_500_000 }),
+      job("r", { offset: 5, length: 0 }),
+    ]);
+    const of = (from: number, to: number) => ({
+      ok: true,
+      size: to - from,
+      digests: { sha256: sha256(bytes.subarray(from, to)) },
+    });
+    expect(results).toEqual([
+      of(10, 110),
+      of(1000, 2_001_000),
+      of(2_499_990, 2_500_000),
+      { ok: false, code: "SHORT" },
+      { ok: false, code: "SHORT" },
+      of(5, 5),
+    ]);
+  });
+
+  it("keeps the order of many jobs and counts every byte", async () => {
+    const jobs = Array.from({ length: 1000 }, (_, i) => {
+      writeFileSync(path(`m${i}`), String(i).repeat(i % 7));
+      return job(`m${i}`, { sizeHint: i % 3 });
+    });
+    let bytes = 0;
+    const results = await pool.run(jobs, { onBytes: (more) => (bytes += more) });
+    let expected = 0;
+    results.forEach((result, i) => {
+      const content = String(i).repeat(i % 7);
+      expected += content.length;
+      expect(result).toEqual({ ok: true, size: content.length, digests: { sha256: sha256(content) } });
+    });
+    expect(bytes).toBe(expected);
+  });
+
+  it("refuses links, folders and pipes, and names what is missing", async () => {
+    writeFileSync(path("target"), "x");
+    symlinkSync(path("target"), path("link"));
+    execFileSync("mkfifo", [path("pipe")]);
+    const results = await pool.run([job("link"), job("pipe"), job("."), job("absent"), job("target")]);
+    expect(results.map((result) => (result.ok ? "ok" : result.code))).toEqual([
+      "ELOOP",
+      "NOT_FILE",
+      "NOT_FILE",
+      "ENOENT",
+      "ok",
+    ]);
+  });
+
+  it("opens names that are not valid UTF-8", async () => {
+    const raw = Buffer.concat([Buffer.from(`${folder}/`), Buffer.from([0x66, 0xff, 0xfe])]);
+    writeFileSync(raw, "raw");
+    const [result] = await pool.run([{ path: raw, offset: 0, length: null, algorithms: ["sha256"] }]);
+    expect(result).toEqual({ ok: true, size: 3, digests: { sha256: sha256("raw") } });
+  });
+
+  it("stops when asked, and can be used again", async () => {
+    writeFileSync(path("huge"), "");
+    truncateSync(path("huge"), 64 * 1024 ** 3);
+    const controller = new AbortController();
+    const running = pool.run([job("huge"), job("huge")], {
+      signal: controller.signal,
+      onBytes: () => controller.abort(),
+    });
+    await expect(running).rejects.toMatchObject({ failure: { code: "CANCELLED" } });
+    writeFileSync(path("after"), "after");
+    const [result] = await pool.run([job("after")]);
+    expect(result).toMatchObject({ ok: true, size: 5 });
+  });
+
+  it("runs two calls at a time", async () => {
+    writeFileSync(path("one"), "1");
+    writeFileSync(path("two"), "2");
+    const [one, two] = await Promise.all([pool.run([job("one")]), pool.run([job("two")])]);
+    expect(one).toMatchObject([{ digests: { sha256: sha256("1") } }]);
+    expect(two).toMatchObject([{ digests: { sha256: sha256("2") } }]);
+  });
+
+  it("fails runs that are under way when it is closed", async () => {
+    writeFileSync(path("closing"), "");
+    truncateSync(path("closing"), 64 * 1024 ** 3);
+    const other = createHashPool({ workers: 1 });
+    const running = other.run([job("closing")]);
+    const failed = expect(running).rejects.toMatchObject({ failure: { code: "CANCELLED" } });
+    await other.close();
+    await failed;
+    await expect(other.run([job("closing")])).rejects.toMatchObject({ failure: { code: "INTERNAL" } });
+  });
+});

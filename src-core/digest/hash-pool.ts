@@ -1,0 +1,196 @@
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import type { CallOptions } from "../../src-contract/progress.ts";
+import { asFailure, cancelled, fail, throwIfCancelled } from "../failing.ts";
+import type { Batch, BatchDone, DigestJob, DigestResult } from "./hash-worker.ts";
+
+export type { DigestAlgorithm, DigestJob, DigestResult } from "./hash-worker.ts";
+
+/** More threads than this read no faster from one disk. */
+const MOST_WORKERS = 8;
+/** A batch ends at this many jobs or bytes, so that many small files need few messages and no thread waits for another at the end. */
+const BATCH_JOBS = 64;
+const BATCH_BYTES = 8 * 1024 * 1024;
+/** What a job of unknown size counts in a batch. */
+const UNKNOWN_SIZE = 256 * 1024;
+const POLL_MS = 100;
+// As in hash-worker.ts, whose values must not be imported here: it would run in this thread.
+const STOP = 0;
+const BYTES = 1;
+
+export interface RunOptions extends CallOptions {
+  /** Bytes read since the last call, about ten times a second; in sum all bytes read. */
+  readonly onBytes?: (bytes: number) => void;
+}
+
+/** Digests files, or ranges of files, in worker threads. Runs may overlap; memory is 1 MiB per thread beside the jobs. */
+export interface HashPool {
+  /**
+   * Results stand in the order of the jobs; a job that fails is a result, not a throw. The largest job is begun first.
+   * Throws CANCELLED soon after the signal fires.
+   */
+  run(jobs: readonly DigestJob[], options?: RunOptions): Promise<DigestResult[]>;
+  /** Ends the threads. Runs under way fail. */
+  close(): Promise<void>;
+}
+
+interface Run {
+  readonly jobs: readonly DigestJob[];
+  /** Job numbers in order of work. */
+  readonly order: Uint32Array;
+  readonly control: Int32Array;
+  readonly results: DigestResult[];
+  next: number;
+  open: number;
+  readonly settle: (error: unknown) => void;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  readonly pending: Map<number, { readonly run: Run; readonly numbers: Uint32Array; readonly bytes: number }>;
+}
+
+const weigh = (job: DigestJob): number => job.length ?? job.sizeHint ?? UNKNOWN_SIZE;
+
+/** Threads start with the first work that needs them, and an idle one does not keep the process alive. */
+export function createHashPool(options: { readonly workers?: number } = {}): HashPool {
+  const limit = options.workers ?? Math.min(availableParallelism(), MOST_WORKERS);
+  const threads: Thread[] = [];
+  const runs: Run[] = [];
+  let lastId = 0;
+  let closed = false;
+
+  function startThread(): Thread {
+    const worker = new Worker(new URL("./hash-worker.ts", import.meta.url), { execArgv: [] });
+    const thread: Thread = { worker, pending: new Map() };
+    worker.on("message", (done: BatchDone) => finishBatch(thread, done));
+    worker.on("error", (error) => dropThread(thread, error));
+    worker.on("exit", () => dropThread(thread, new Error("a hashing thread ended")));
+    worker.unref();
+    threads.push(thread);
+    return thread;
+  }
+
+  function dropThread(thread: Thread, error: unknown): void {
+    const at = threads.indexOf(thread);
+    if (at !== -1) threads.splice(at, 1);
+    for (const { run } of thread.pending.values()) run.settle(asFailure(error));
+    thread.pending.clear();
+  }
+
+  function nextBatch(): { run: Run; numbers: Uint32Array; bytes: number } | null {
+    const run = runs.find((candidate) => candidate.next < candidate.order.length);
+    if (run === undefined) return null;
+    const from = run.next;
+    let bytes = 0;
+    while (run.next < run.order.length && run.next - from < BATCH_JOBS && bytes < BATCH_BYTES) {
+      bytes += weigh(run.jobs[run.order[run.next] ?? 0] as DigestJob);
+      run.next += 1;
+    }
+    return { run, numbers: run.order.subarray(from, run.next), bytes };
+  }
+
+  /** A thread that works on a small batch is given one more, so that it never waits for a message; a large job is left to whoever is free. */
+  function freeThread(): Thread | null {
+    const idle = threads.find((thread) => thread.pending.size === 0);
+    if (idle !== undefined) return idle;
+    if (threads.length < limit) return startThread();
+    const almost = threads.find(
+      (thread) =>
+        thread.pending.size === 1 && [...thread.pending.values()].every((b) => b.bytes < BATCH_BYTES),
+    );
+    return almost ?? null;
+  }
+
+  function dispatch(): void {
+    for (;;) {
+      if (!runs.some((run) => run.next < run.order.length)) return;
+      const thread = freeThread();
+      if (thread === null) return;
+      const batch = nextBatch();
+      if (batch === null) return;
+      lastId += 1;
+      batch.run.open += 1;
+      if (thread.pending.size === 0) thread.worker.ref();
+      thread.pending.set(lastId, batch);
+      const jobs = Array.from(batch.numbers, (number) => batch.run.jobs[number] as DigestJob);
+      thread.worker.postMessage({ id: lastId, jobs, control: batch.run.control } satisfies Batch);
+    }
+  }
+
+  function finishBatch(thread: Thread, done: BatchDone): void {
+    const batch = thread.pending.get(done.id);
+    if (batch === undefined) return;
+    thread.pending.delete(done.id);
+    if (thread.pending.size === 0) thread.worker.unref();
+    const { run, numbers } = batch;
+    done.results.forEach((result, i) => {
+      run.results[numbers[i] as number] = result;
+    });
+    run.open -= 1;
+    if (run.open === 0 && run.next === run.order.length) run.settle(null);
+    dispatch();
+  }
+
+  async function run(jobs: readonly DigestJob[], runOptions: RunOptions = {}): Promise<DigestResult[]> {
+    const { signal, onBytes } = runOptions;
+    throwIfCancelled(signal);
+    if (closed) throw fail("INTERNAL", "The hashing threads are ended.", "Report this message.");
+    if (jobs.length === 0) return [];
+    const control = new Int32Array(new SharedArrayBuffer(8));
+    let counted = 0;
+    const count = (): void => {
+      const now = Atomics.load(control, BYTES);
+      const grown = (now - counted) >>> 0;
+      counted = now;
+      if (grown > 0) onBytes?.(grown);
+    };
+    const timer = onBytes === undefined ? undefined : setInterval(count, POLL_MS);
+    let stop: (() => void) | undefined;
+    try {
+      return await new Promise<DigestResult[]>((resolve, reject) => {
+        const weights = Float64Array.from(jobs, weigh);
+        const order = Uint32Array.from(jobs.keys());
+        const weight = (number: number): number => weights[number] ?? 0;
+        // Equal weights keep their order: neighbours on disk, and ranges of one archive, stay neighbours.
+        if (weights.some((value) => value !== weights[0]))
+          order.sort((a, b) => weight(b) - weight(a) || a - b);
+        const results: DigestResult[] = new Array(jobs.length);
+        const state: Run = {
+          jobs,
+          order,
+          control,
+          results,
+          next: 0,
+          open: 0,
+          settle: (error) => {
+            const at = runs.indexOf(state);
+            if (at === -1) return;
+            runs.splice(at, 1);
+            if (error === null) resolve(results);
+            else {
+              Atomics.store(control, STOP, 1);
+              reject(error);
+            }
+          },
+        };
+        stop = () => state.settle(cancelled());
+        signal?.addEventListener("abort", stop, { once: true });
+        runs.push(state);
+        dispatch();
+      });
+    } finally {
+      clearInterval(timer);
+      if (stop !== undefined) signal?.removeEventListener("abort", stop);
+      count();
+    }
+  }
+
+  async function close(): Promise<void> {
+    closed = true;
+    for (const state of [...runs]) state.settle(cancelled());
+    await Promise.all(threads.map((thread) => thread.worker.terminate()));
+  }
+
+  return { run, close };
+}

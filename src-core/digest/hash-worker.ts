@@ -1,0 +1,141 @@
+/**
+ * The worker of hash-pool.ts. Imports Node's builtins only, so that it starts fast, and works synchronously: a worker has nothing else to do.
+ * The types are shared with the pool; they vanish when the types are stripped.
+ */
+import { createHash, hash } from "node:crypto";
+import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from "node:fs";
+import { parentPort } from "node:worker_threads";
+
+export type DigestAlgorithm = "md5" | "sha1" | "sha224" | "sha256" | "sha384" | "sha512";
+
+/** A range of a file to digest. A job is data: it is copied to the worker. */
+export interface DigestJob {
+  /** Bytes when the name is not valid UTF-8. */
+  readonly path: string | Uint8Array;
+  /** First byte. */
+  readonly offset: number;
+  /** Bytes to read from `offset`; null reads to the end of the file. */
+  readonly length: number | null;
+  readonly algorithms: readonly DigestAlgorithm[];
+  /** Size in bytes as far as it is known, for jobs without a length; used for nothing but the order of work. */
+  readonly sizeHint?: number;
+}
+
+/**
+ * Digests are lower-case hex; `size` is the number of bytes read. `code` is the system's error code, or
+ * `SHORT` (fewer bytes than `length` are there), `ELOOP` (a symbolic link), `NOT_FILE` (a folder, pipe, socket or device).
+ */
+export type DigestResult =
+  | { readonly ok: true; readonly size: number; readonly digests: Partial<Record<DigestAlgorithm, string>> }
+  | { readonly ok: false; readonly code: string };
+
+/** Shared words of one run: set STOP to 1 to end it; bytes read are added to BYTES (a counter that wraps at 2^32). */
+const STOP = 0;
+const BYTES = 1;
+
+export interface Batch {
+  readonly id: number;
+  readonly jobs: readonly DigestJob[];
+  readonly control: Int32Array;
+}
+
+export interface BatchDone {
+  readonly id: number;
+  readonly results: readonly DigestResult[];
+}
+
+const buffer = Buffer.allocUnsafeSlow(1024 * 1024);
+const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+
+class JobError extends Error {
+  readonly code: string;
+  constructor(code: string) {
+    super(code);
+    this.code = code;
+  }
+}
+
+/** Opens a regular file and nothing else: O_NOFOLLOW against a link, O_NONBLOCK against a pipe that nobody writes to. */
+function openRegular(path: string | Uint8Array): number {
+  const name = typeof path === "string" ? path : Buffer.from(path);
+  // Windows has no O_NOFOLLOW.
+  if (constants.O_NOFOLLOW === undefined && lstatSync(name).isSymbolicLink()) throw new JobError("ELOOP");
+  const fd = openSync(name, OPEN_FLAGS);
+  if (fstatSync(fd).isFile()) return fd;
+  closeSync(fd);
+  throw new JobError("NOT_FILE");
+}
+
+/** Fills the buffer from `position` as far as `wanted` and the file reach. */
+function fill(fd: number, position: number, wanted: number): number {
+  const target = Math.min(wanted, buffer.length);
+  let got = 0;
+  while (got < target) {
+    const read = readSync(fd, buffer, got, target - got, position + got);
+    if (read === 0) break;
+    got += read;
+  }
+  return got;
+}
+
+function digest(fd: number, job: DigestJob, control: Int32Array): DigestResult {
+  const wanted = job.length ?? Number.POSITIVE_INFINITY;
+  const digests: Partial<Record<DigestAlgorithm, string>> = {};
+  let size = fill(fd, job.offset, wanted);
+  Atomics.add(control, BYTES, size);
+  if (size < buffer.length) {
+    if (job.length !== null && size < job.length) throw new JobError("SHORT");
+    const bytes = buffer.subarray(0, size);
+    for (const algorithm of job.algorithms) digests[algorithm] = hash(algorithm, bytes, "hex");
+    return { ok: true, size, digests };
+  }
+  const hashes = job.algorithms.map((algorithm) => [algorithm, createHash(algorithm)] as const);
+  for (const [, running] of hashes) running.update(buffer);
+  while (size < wanted) {
+    if (Atomics.load(control, STOP) === 1) throw new JobError("STOPPED");
+    const got = fill(fd, job.offset + size, wanted - size);
+    if (got === 0) break;
+    Atomics.add(control, BYTES, got);
+    size += got;
+    for (const [, running] of hashes) running.update(buffer.subarray(0, got));
+  }
+  if (job.length !== null && size < job.length) throw new JobError("SHORT");
+  for (const [algorithm, running] of hashes) digests[algorithm] = running.digest("hex");
+  return { ok: true, size, digests };
+}
+
+function failed(error: unknown): DigestResult {
+  const code: unknown = Reflect.get(Object(error), "code");
+  if (typeof code !== "string") throw error;
+  // What opening a socket answers.
+  return { ok: false, code: code === "ENXIO" || code === "EOPNOTSUPP" ? "NOT_FILE" : code };
+}
+
+/** Neighbouring jobs of one file (ranges of an archive) share one descriptor. */
+function work(batch: Batch): BatchDone {
+  const results: DigestResult[] = [];
+  let open: { readonly path: string | Uint8Array; readonly fd: number } | null = null;
+  try {
+    for (const job of batch.jobs) {
+      if (Atomics.load(batch.control, STOP) === 1) break;
+      try {
+        if (open === null || open.path !== job.path) {
+          const before: number | null = open?.fd ?? null;
+          open = null;
+          if (before !== null) closeSync(before);
+          open = { path: job.path, fd: openRegular(job.path) };
+        }
+        results.push(digest(open.fd, job, batch.control));
+      } catch (error) {
+        results.push(failed(error));
+      }
+    }
+  } finally {
+    if (open !== null) closeSync(open.fd);
+  }
+  return { id: batch.id, results };
+}
+
+parentPort?.on("message", (batch: Batch) => {
+  parentPort?.postMessage(work(batch));
+});
