@@ -93,7 +93,7 @@ function parseHeader(origin: ManifestOrigin, line: string): ManifestHeader {
     throw invalidLine(
       origin,
       1,
-      `format ${JSON.stringify(format).slice(0, 100)} is not known to this version, which reads "${MANIFEST_FORMAT}"`,
+      `format ${typeof format === "string" ? JSON.stringify(format.slice(0, 100)) : `of type ${typeof format}`} is not known to this version, which reads "${MANIFEST_FORMAT}"`,
     );
   }
   const parsed = manifestHeaderSchema.safeParse(value);

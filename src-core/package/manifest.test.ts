@@ -218,6 +218,11 @@ describe("hostile manifests", () => {
       'line 1: format "strongroom-manifest/2" is not known',
       (t) => t.replace("fest/1", "fest/2"),
     ],
+    [
+      "a format that is no string",
+      "line 1: format of type object is not known",
+      () => `{"format":"x","format":${"[".repeat(400_000)}${"]".repeat(400_000)},\n`,
+    ],
     ["no manifest at all", "line 1: is not the header", () => "[]\n"],
     ["an unknown header field", "line 1", (t) => t.replace('"name"', '"x":1,"name"')],
     [
