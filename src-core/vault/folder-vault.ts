@@ -1,0 +1,122 @@
+import { unlink } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { publishFile, syncFolder } from "../durable-files.ts";
+import { fail, systemCode, throwIfCancelled } from "../failing.ts";
+import type { ObjectInfo, Vault } from "../ports.ts";
+import { infoOf, infoOfOpen, READ, readFully, removeIfThere, storedInfo, withFile } from "./folder-files.ts";
+import { probeFolder } from "./folder-health.ts";
+import { listFiles } from "./folder-listing.ts";
+import { folderRoot, isKeySegment } from "./folder-root.ts";
+import { folderUploads, newUploadId, parseUploadName, uploadPath } from "./folder-upload.ts";
+
+/**
+ * A vault in a folder that exists (a disk, a stick, a share); it is not made here, so that a disk that is not mounted is never taken for an empty vault.
+ * Objects are files under their key. Several processes may use it at once: an object gets its name only when it is whole and synced,
+ * and only if the name is free. Reading back sees what the operating system gives, which may come from its cache.
+ */
+export function createFolderVault(path: string): Vault {
+  const root = folderRoot(resolve(path));
+
+  async function holdsBytes(file: string, bytes: Uint8Array): Promise<boolean> {
+    return withFile(file, READ, async (handle) => {
+      if ((await handle.stat()).size !== bytes.length) return false;
+      const held = new Uint8Array(bytes.length);
+      return (await readFully(handle, 0, held)) && Buffer.compare(held, bytes) === 0;
+    });
+  }
+
+  async function head(key: string): Promise<ObjectInfo | null> {
+    const file = await root.pathOf(key);
+    return root.guard(file, () => infoOf(key, file));
+  }
+
+  return {
+    kind: "folder",
+    location: root.path,
+    ...folderUploads(root),
+    head,
+
+    async put(key, bytes, signal) {
+      throwIfCancelled(signal);
+      const target = await root.makeParents(key);
+      return root.guard(target, async () => {
+        const temporary = uploadPath(target, newUploadId());
+        try {
+          await withFile(temporary, "wx", async (handle) => {
+            await handle.writeFile(bytes);
+            await handle.sync();
+          });
+          await publishFile(temporary, target);
+        } catch (error) {
+          await removeIfThere(temporary);
+          if (systemCode(error) !== "EEXIST") throw error;
+          if ((await infoOf(key, target)) === null || !(await holdsBytes(target, bytes))) {
+            throw fail(
+              "OBJECT_CONFLICT",
+              `Other bytes are already stored as ${key}.`,
+              "Nothing stored is ever rewritten; compare the two.",
+              { subject: key },
+            );
+          }
+          await syncFolder(dirname(target));
+        }
+        return storedInfo(key, target);
+      });
+    },
+
+    async getRange(object, offset, target, signal) {
+      throwIfCancelled(signal);
+      const file = await root.pathOf(object.key);
+      const changed = () =>
+        fail(
+          "OBJECT_CHANGED",
+          `${file} was replaced, changed or removed while it was read.`,
+          "Find out who changes the vault, then try again.",
+          { subject: file },
+        );
+      await root.guard(file, async () => {
+        if ((await infoOf(object.key, file)) === null) {
+          await root.assertReachable();
+          throw changed();
+        }
+        await withFile(file, READ, async (handle) => {
+          const same = async () => (await infoOfOpen(object.key, file, handle)).version === object.version;
+          if (!(await same()) || !(await readFully(handle, offset, target)) || !(await same()))
+            throw changed();
+        });
+      });
+    },
+
+    async *list(prefix) {
+      for await (const { folder, name } of listFiles(root, prefix, isKeySegment)) {
+        const key = folder + name;
+        if (!key.startsWith(prefix)) continue;
+        const info = await head(key);
+        if (info !== null) yield info;
+      }
+    },
+
+    async *listUploads(prefix) {
+      for await (const { folder, name } of listFiles(
+        root,
+        prefix,
+        (found) => parseUploadName(found) !== null,
+      )) {
+        const upload = parseUploadName(name);
+        const key = folder + (upload?.target ?? "");
+        if (upload !== null && key.startsWith(prefix)) yield { key, uploadId: upload.uploadId };
+      }
+    },
+
+    async delete(key) {
+      const file = await root.pathOf(key);
+      await root.guard(file, async () => {
+        if ((await infoOf(key, file)) === null) return;
+        await unlink(file);
+        await syncFolder(dirname(file));
+      });
+    },
+
+    health: () => probeFolder(root),
+  };
+}

@@ -1,0 +1,94 @@
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import { type FailureError, fail } from "../failing.ts";
+import type { DigestAnswer, DigestStep } from "./digest-worker.ts";
+
+/** Transfers hash at most this many streams at once; more threads would only take cores from the rest of the program. */
+const MAX_THREADS = 2;
+
+/** A SHA-256 that is computed in a worker thread. */
+export interface RunningDigest {
+  /**
+   * Adds bytes; they must not change until the promise settles. Views of a SharedArrayBuffer are not copied (`sharedBytes`).
+   * Steps are taken in the order of the calls.
+   */
+  update(bytes: Uint8Array): Promise<void>;
+  /** Lower-case hex; ends the digest. */
+  hex(): Promise<string>;
+  /** Forgets a digest that is not wanted any more; needed where `hex` was not reached. */
+  drop(): Promise<void>;
+}
+
+/** Memory that a digest worker can read without a copy. */
+export function sharedBytes(size: number): Uint8Array {
+  return new Uint8Array(new SharedArrayBuffer(size));
+}
+
+interface Waiting {
+  readonly resolve: (hex: string | null) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** One worker thread. It keeps the process alive only while an answer is due, so nobody has to close it. */
+class DigestThread {
+  ended = false;
+  readonly #worker = new Worker(new URL("./digest-worker.ts", import.meta.url));
+  readonly #waiting = new Map<number, Waiting>();
+  #calls = 0;
+
+  constructor() {
+    this.#worker.on("message", (answer: DigestAnswer) => {
+      this.#waiting.get(answer.call)?.resolve(answer.hex);
+      this.#waiting.delete(answer.call);
+      if (this.#waiting.size === 0) this.#worker.unref();
+    });
+    this.#worker.on("error", (error) => this.#end(error));
+    this.#worker.on("exit", (code) => this.#end(new Error(`the digest worker ended with ${code}`)));
+  }
+
+  /** A digest lives in one thread: once the thread has ended, every further step of it is refused, never begun anew. */
+  send(digest: number, step: DigestStep["step"]): Promise<string | null> {
+    if (this.ended) return Promise.reject(threadEnded(null));
+    const call = ++this.#calls;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(call, { resolve, reject });
+      this.#worker.ref();
+      this.#worker.postMessage({ call, digest, step } satisfies DigestStep);
+    });
+  }
+
+  #end(cause: unknown): void {
+    this.ended = true;
+    for (const { reject } of this.#waiting.values()) reject(threadEnded(cause));
+    this.#waiting.clear();
+  }
+}
+
+function threadEnded(cause: unknown): FailureError {
+  return fail("INTERNAL", "A hashing thread ended early.", "Run the command again.", { cause });
+}
+
+const threads: DigestThread[] = [];
+let digests = 0;
+
+export function startDigest(): RunningDigest {
+  const id = digests++;
+  const slot = id % Math.min(MAX_THREADS, availableParallelism());
+  let thread = threads[slot];
+  if (thread === undefined || thread.ended) {
+    thread = new DigestThread();
+    threads[slot] = thread;
+  }
+  const send = thread.send.bind(thread, id);
+  return {
+    async update(bytes) {
+      await send(bytes);
+    },
+    async hex() {
+      return (await send("end")) ?? "";
+    },
+    async drop() {
+      if (!thread.ended) await send("drop");
+    },
+  };
+}

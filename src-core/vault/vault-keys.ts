@@ -1,0 +1,53 @@
+import { engagementIdSchema, packageIdSchema, packageNameSchema } from "../../src-contract/names.ts";
+import type { ObjectInfo, Vault } from "../ports.ts";
+
+/** Where one package lies in a vault (docs/package-format.md, "Where it lies"). Prefixes end in `/`. */
+export interface PackageKeys {
+  readonly prefix: string;
+  readonly archive: string;
+  readonly manifest: string;
+  readonly seal: string;
+  readonly signaturesPrefix: string;
+  readonly storedPrefix: string;
+}
+
+function packagesPrefix(engagement: string): string {
+  return `engagements/${engagementIdSchema.parse(engagement)}/packages/`;
+}
+
+/** Where the genesis record of an engagement lies. */
+export function engagementKey(engagement: string): string {
+  return `engagements/${engagementIdSchema.parse(engagement)}/engagement.json`;
+}
+
+/** The seal's key, for whoever does not know the package's name yet: the seal tells it. */
+export function sealKey(engagement: string, packageId: string): string {
+  return `${packagesPrefix(engagement)}${packageIdSchema.parse(packageId)}/seal.json`;
+}
+
+/** Keys of a package; all three are checked, since they come from files of others too. */
+export function packageKeys(engagement: string, packageId: string, name: string): PackageKeys {
+  const prefix = `${packagesPrefix(engagement)}${packageIdSchema.parse(packageId)}/`;
+  return {
+    prefix,
+    archive: `${prefix}${packageNameSchema.parse(name)}.tar`,
+    manifest: `${prefix}manifest.json`,
+    seal: sealKey(engagement, packageId),
+    signaturesPrefix: `${prefix}signatures/`,
+    storedPrefix: `${prefix}stored/`,
+  };
+}
+
+/** Ids of an engagement's stored packages with their seals, in order of id: those where seal.json is there, since it is written last. */
+export async function* listStoredPackages(
+  vault: Vault,
+  engagement: string,
+): AsyncGenerator<{ readonly packageId: string; readonly seal: ObjectInfo }> {
+  const prefix = packagesPrefix(engagement);
+  for await (const object of vault.list(prefix)) {
+    const [packageId, file, ...rest] = object.key.slice(prefix.length).split("/");
+    if (file === "seal.json" && rest.length === 0 && packageIdSchema.safeParse(packageId).success) {
+      yield { packageId: packageId as string, seal: object };
+    }
+  }
+}
