@@ -1,0 +1,100 @@
+import { constants } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import type { CancelSignal } from "../../src-contract/progress.ts";
+import { fail, systemCode, throwIfCancelled } from "../failing.ts";
+import { type PlacedEntry, PlanReader } from "../package/plan-file.ts";
+import type { RangeSource } from "../ports.ts";
+import { readFully } from "./file-source.ts";
+import { header, TRAILER_SIZE } from "./tar-layout.ts";
+
+/** Small files are opened side by side, as far as the thread pool of libuv serves. */
+const OPEN_AT_ONCE = 32;
+const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+
+/**
+ * The archive of a reference package, produced on demand in any range from its plan and its source files: headers are computed,
+ * contents are read in place. Memory is the asked range's. A source that is gone or too short is SOURCE_CHANGED naming it;
+ * other changes show in the part digests, which the receiver of the bytes checks.
+ */
+export class VirtualTar implements RangeSource {
+  readonly size: number;
+  readonly #plan: PlanReader;
+  readonly #topFolder: string;
+
+  /** `folder` holds plan.records, plan.index and the tag files; `archiveSize` comes from the seal. */
+  constructor(folder: string, topFolder: string, archiveSize: number) {
+    this.#plan = new PlanReader(folder, topFolder);
+    this.#topFolder = topFolder;
+    this.size = archiveSize;
+  }
+
+  async read(offset: number, target: Uint8Array, signal?: CancelSignal): Promise<void> {
+    const end = offset + target.length;
+    if (offset < 0 || end > this.size) throw new RangeError(`range ${offset}-${end} is outside the archive`);
+    const reads: Promise<void>[] = [];
+    let reached = offset;
+    for (const entry of this.#plan.within(offset, end)) {
+      throwIfCancelled(signal);
+      this.#placeHeader(entry, offset, target);
+      const from = Math.max(entry.contentOffset, offset);
+      const contentEnd = entry.contentOffset + entry.size;
+      const to = Math.min(contentEnd, end);
+      if (from < to)
+        reads.push(
+          readSource(entry, target.subarray(from - offset, to - offset), from - entry.contentOffset),
+        );
+      if (contentEnd < end)
+        target.fill(0, Math.max(contentEnd, offset) - offset, Math.min(entry.end, end) - offset);
+      reached = Math.min(entry.end, end);
+      if (reads.length >= OPEN_AT_ONCE) await Promise.all(reads.splice(0));
+    }
+    await Promise.all(reads);
+    if (reached < end) {
+      if (this.size - reached > TRAILER_SIZE) throw new RangeError("the plan ends before the archive does");
+      target.fill(0, reached - offset);
+    }
+  }
+
+  #placeHeader(entry: PlacedEntry, offset: number, target: Uint8Array): void {
+    if (entry.contentOffset <= offset) return;
+    const seconds = Math.floor(Number(entry.modifiedNs / 1_000_000n) / 1000);
+    const bytes = header(`${this.#topFolder}/${entry.path}`, entry.size, seconds);
+    const skip = Math.max(offset - entry.headerOffset, 0);
+    const at = Math.max(entry.headerOffset - offset, 0);
+    target.set(bytes.subarray(skip, skip + Math.min(bytes.length - skip, target.length - at)), at);
+  }
+
+  async close(): Promise<void> {
+    this.#plan.close();
+  }
+
+  /** Entries that have a byte in [start, end) of the archive, in order. */
+  entriesWithin(start: number, end: number): Iterable<PlacedEntry> {
+    return this.#plan.within(start, end);
+  }
+}
+
+async function readSource(entry: PlacedEntry, target: Uint8Array, position: number): Promise<void> {
+  let handle: FileHandle;
+  try {
+    handle = await open(entry.source, OPEN_FLAGS);
+  } catch (error) {
+    throw gone(entry, error);
+  }
+  try {
+    await readFully(handle, target, position, entry.source.toString());
+  } finally {
+    await handle.close();
+  }
+}
+
+function gone(entry: PlacedEntry, cause: unknown): Error {
+  const subject = entry.source.toString();
+  const code = systemCode(cause);
+  return fail(
+    code === "EACCES" || code === "EPERM" ? "PATH_UNREADABLE" : "SOURCE_CHANGED",
+    `${subject} was sealed by reference and cannot be read any more (${code ?? String(cause)}).`,
+    "Bring the file back as it was, then run the command again; or seal anew with a copy.",
+    { subject, details: { path: entry.path }, cause },
+  );
+}

@@ -1,0 +1,197 @@
+import { closeSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
+import { headerSize, padded } from "../archive/tar-layout.ts";
+
+/**
+ * The plan of a package: every entry of its archive in order, on disk, so that neither sealing nor a virtual tar holds a list of
+ * files in memory. `plan.records` holds the entries, `plan.index` says for each piece of the archive with which entry it begins.
+ * Private to one device, never part of a package.
+ */
+export interface PlanEntry {
+  /** Path inside the bag: `data/...` or the name of a tag file. */
+  readonly path: string;
+  /** Where its bytes are read, absolute; bytes, since a name need not be Unicode. Empty: beside the plan, under `path`. */
+  readonly source: Buffer;
+  readonly size: number;
+  /** Nanoseconds since 1970. */
+  readonly modifiedNs: bigint;
+  readonly changedNs: bigint;
+  readonly bornNs: bigint;
+  readonly inode: bigint;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** An entry at its place. All numbers are bytes of the archive. */
+export interface PlacedEntry extends PlanEntry {
+  readonly headerOffset: number;
+  readonly contentOffset: number;
+  /** End of content and padding, where the next entry begins. */
+  readonly end: number;
+}
+
+/** The archive is produced in pieces that end at multiples of this; every part size is a multiple of it. */
+export const PIECE_SIZE = 4 * 1024 * 1024;
+
+const FIXED = 60;
+const INDEX_RECORD = 16;
+const BUFFER_SIZE = 1024 * 1024;
+/** Holds the longest record there can be: two paths of PATH_MAX bytes each, many times over. */
+const READ_SIZE = 256 * 1024;
+
+/** Writes a plan; entries must come in archive order. `topFolder` is the package name. */
+export class PlanWriter {
+  readonly #topFolder: string;
+  readonly #records: number;
+  readonly #index: number;
+  readonly #buffer = Buffer.allocUnsafe(BUFFER_SIZE);
+  #used = 0;
+  #recordOffset = 0;
+  #archiveOffset = 0;
+  #nextPiece = 0;
+
+  constructor(folder: string, topFolder: string) {
+    this.#topFolder = topFolder;
+    this.#records = openSync(`${folder}/plan.records`, "wx");
+    this.#index = openSync(`${folder}/plan.index`, "wx");
+  }
+
+  /** Where the next entry begins in the archive, bytes. */
+  get archiveOffset(): number {
+    return this.#archiveOffset;
+  }
+
+  add(entry: PlanEntry): PlacedEntry {
+    const path = Buffer.from(entry.path);
+    const length = FIXED + path.length + entry.source.length;
+    const headerOffset = this.#archiveOffset;
+    const contentOffset = headerOffset + headerSize(`${this.#topFolder}/${entry.path}`, entry.size);
+    const end = contentOffset + padded(entry.size);
+    this.#indexPieces(headerOffset, end);
+    if (this.#used + length > BUFFER_SIZE) this.flush();
+    const target = this.#buffer;
+    const at = this.#used;
+    target.writeUInt32LE(length, at);
+    target.writeUInt32LE(path.length, at + 4);
+    target.writeDoubleLE(entry.size, at + 8);
+    target.writeBigInt64LE(entry.modifiedNs, at + 16);
+    target.writeBigInt64LE(entry.changedNs, at + 24);
+    target.writeBigInt64LE(entry.bornNs, at + 32);
+    target.writeBigUInt64LE(entry.inode, at + 40);
+    target.writeUInt32LE(entry.mode, at + 48);
+    target.writeUInt32LE(entry.uid, at + 52);
+    target.writeUInt32LE(entry.gid, at + 56);
+    target.set(path, at + FIXED);
+    target.set(entry.source, at + FIXED + path.length);
+    this.#used += length;
+    this.#recordOffset += length;
+    this.#archiveOffset = end;
+    return { ...entry, headerOffset, contentOffset, end };
+  }
+
+  /** Each piece that begins inside this entry begins with it. */
+  #indexPieces(headerOffset: number, end: number): void {
+    const last = Math.ceil(end / PIECE_SIZE);
+    if (last <= this.#nextPiece) return;
+    const records = Buffer.allocUnsafe((last - this.#nextPiece) * INDEX_RECORD);
+    for (let i = 0; i < last - this.#nextPiece; i++) {
+      records.writeDoubleLE(this.#recordOffset, i * INDEX_RECORD);
+      records.writeDoubleLE(headerOffset, i * INDEX_RECORD + 8);
+    }
+    writeSync(this.#index, records);
+    this.#nextPiece = last;
+  }
+
+  flush(): void {
+    writeSync(this.#records, this.#buffer, 0, this.#used);
+    this.#used = 0;
+  }
+
+  /** Makes the plan survive power loss and ends it. */
+  close(): void {
+    this.flush();
+    for (const descriptor of [this.#records, this.#index]) {
+      fsyncSync(descriptor);
+      closeSync(descriptor);
+    }
+  }
+}
+
+/** Reads a plan in any place. Small synchronous reads; meant for worker threads and for one range at a time. */
+export class PlanReader {
+  readonly #folder: string;
+  readonly #topFolder: string;
+  readonly #records: number;
+  readonly #index: number;
+
+  constructor(folder: string, topFolder: string) {
+    this.#folder = folder;
+    this.#topFolder = topFolder;
+    this.#records = openSync(`${folder}/plan.records`, "r");
+    this.#index = openSync(`${folder}/plan.index`, "r");
+  }
+
+  /** All entries in archive order. */
+  *all(): Generator<PlacedEntry> {
+    yield* this.#from(0, 0);
+  }
+
+  /** Entries of which at least one byte (header, content or padding) lies in [start, end). */
+  *within(start: number, end: number): Generator<PlacedEntry> {
+    const where = Buffer.alloc(INDEX_RECORD);
+    const piece = Math.floor(start / PIECE_SIZE);
+    if (readSync(this.#index, where, 0, INDEX_RECORD, piece * INDEX_RECORD) < INDEX_RECORD) return;
+    for (const entry of this.#from(where.readDoubleLE(0), where.readDoubleLE(8))) {
+      if (entry.headerOffset >= end) return;
+      if (entry.end > start) yield entry;
+    }
+  }
+
+  *#from(recordOffset: number, archiveOffset: number): Generator<PlacedEntry> {
+    const buffer = Buffer.allocUnsafe(READ_SIZE);
+    let fileOffset = recordOffset;
+    let headerOffset = archiveOffset;
+    for (;;) {
+      const filled = readSync(this.#records, buffer, 0, READ_SIZE, fileOffset);
+      let at = 0;
+      while (filled - at >= FIXED) {
+        const length = buffer.readUInt32LE(at);
+        if (length > filled - at) break;
+        const entry = this.#decode(buffer, at, length, headerOffset);
+        at += length;
+        headerOffset = entry.end;
+        yield entry;
+      }
+      if (at === 0) return;
+      fileOffset += at;
+    }
+  }
+
+  #decode(from: Buffer, at: number, length: number, headerOffset: number): PlacedEntry {
+    const pathLength = from.readUInt32LE(at + 4);
+    const path = from.toString("utf8", at + FIXED, at + FIXED + pathLength);
+    const size = from.readDoubleLE(at + 8);
+    const contentOffset = headerOffset + headerSize(`${this.#topFolder}/${path}`, size);
+    const source = from.subarray(at + FIXED + pathLength, at + length);
+    return {
+      path,
+      source: source.length === 0 ? Buffer.from(`${this.#folder}/${path}`) : Buffer.from(source),
+      size,
+      modifiedNs: from.readBigInt64LE(at + 16),
+      changedNs: from.readBigInt64LE(at + 24),
+      bornNs: from.readBigInt64LE(at + 32),
+      inode: from.readBigUInt64LE(at + 40),
+      mode: from.readUInt32LE(at + 48),
+      uid: from.readUInt32LE(at + 52),
+      gid: from.readUInt32LE(at + 56),
+      headerOffset,
+      contentOffset,
+      end: contentOffset + padded(size),
+    };
+  }
+
+  close(): void {
+    closeSync(this.#records);
+    closeSync(this.#index);
+  }
+}

@@ -1,0 +1,347 @@
+import {
+  closeSync,
+  fdatasyncSync,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  statfsSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { type FileRecord, MANIFEST_FORMAT, type ManifestHeader } from "../../src-contract/manifest.ts";
+import type { Progress } from "../../src-contract/progress.ts";
+import { ARCHIVE_LAYOUT, MAX_PARTS, SEAL_FORMAT, type Seal } from "../../src-contract/seal.ts";
+import { choosePartSize } from "../archive/part-plan.ts";
+import { TRAILER_SIZE } from "../archive/tar-layout.ts";
+import { bagInfoTxt, bagitTxt, manifestLine } from "../bag/write-tags.ts";
+import { asFailure, cancelled, fail } from "../failing.ts";
+import { DigestedFile, type FileDigests } from "./digested-file.ts";
+import { createManifestWriter } from "./manifest-writer.ts";
+import { mediaTypes } from "./media-type.ts";
+import { type PlacedEntry, PlanReader, PlanWriter } from "./plan-file.ts";
+import { sealBytes } from "./seal-file.ts";
+import type { SealedDraft, SealJob } from "./seal-job.ts";
+import { type EntryDigests, SealThreads } from "./seal-threads.ts";
+import { rfc3339, rfc3339FromMs } from "./times.ts";
+import { rawPathOf, SourceWalk, type WalkResult } from "./walk-sources.ts";
+
+/**
+ * Seals a draft: walks the sources, fixes the part plan, reads every source byte once, writes the tag files and the seal into the
+ * draft's folder, all synced. Runs in a thread of its own and blocks it. Throws a FailureError; the caller removes the folder then.
+ */
+export async function sealPackage(job: SealJob, report: (progress: Progress) => void): Promise<SealedDraft> {
+  const cancel = new Int32Array(job.cancel);
+  const checkCancelled = () => {
+    if (Atomics.load(cancel, 0) === 1) throw cancelled();
+  };
+  if (job.folder === null) return dryRun(job, report, checkCancelled);
+  const archivePath = `${job.folder}/${job.name}.tar`;
+  const archive =
+    job.mode === "copy" ? { descriptor: openSync(archivePath, "wx", 0o644), path: archivePath } : null;
+  const threads = new SealThreads({
+    folder: job.folder,
+    topFolder: job.name,
+    sha512: job.sha512,
+    archive,
+    checkCancelled,
+  });
+  try {
+    return await new Sealing(job, job.folder, threads, report, checkCancelled).run(
+      archive?.descriptor ?? null,
+    );
+  } catch (error) {
+    threads.stop();
+    throw asFailure(error, job.folder);
+  } finally {
+    if (archive !== null) closeSync(archive.descriptor);
+  }
+}
+
+function dryRun(job: SealJob, report: (progress: Progress) => void, checkCancelled: () => void): SealedDraft {
+  const walk = new SourceWalk(job.walk, () => undefined, walkProgress(report, checkCancelled)).run();
+  return { preflight: preflightReport(walk), sealBytes: null, sealed: "" };
+}
+
+function walkProgress(report: (progress: Progress) => void, checkCancelled: () => void) {
+  return (files: number) => {
+    if (files % 1024 !== 0) return;
+    checkCancelled();
+    report({ phase: "walk", done: files, unit: "files" });
+  };
+}
+
+function preflightReport(walk: WalkResult) {
+  return {
+    files: walk.files,
+    bytes: walk.bytes,
+    emptyFolders: walk.emptyFolders.length,
+    omitted: walk.omitted.length,
+    findings: walk.findings.all(),
+  };
+}
+
+class Sealing {
+  readonly #job: SealJob;
+  readonly #folder: string;
+  readonly #threads: SealThreads;
+  readonly #report: (progress: Progress) => void;
+  readonly #checkCancelled: () => void;
+
+  constructor(
+    job: SealJob,
+    folder: string,
+    threads: SealThreads,
+    report: (progress: Progress) => void,
+    checkCancelled: () => void,
+  ) {
+    this.#job = job;
+    this.#folder = folder;
+    this.#threads = threads;
+    this.#report = report;
+    this.#checkCancelled = checkCancelled;
+  }
+
+  async run(archive: number | null): Promise<SealedDraft> {
+    const plan = new PlanWriter(this.#folder, this.#job.name);
+    const walk = new SourceWalk(
+      this.#job.walk,
+      (entry) => plan.add(entry),
+      walkProgress(this.#report, this.#checkCancelled),
+    ).run();
+    const preflight = preflightReport(walk);
+    refuseBlocked(preflight.findings);
+    // Every change of a source after this moment is found while it is read, so the package holds the evidence as it was now.
+    const sealed = rfc3339FromMs(Date.now());
+    const payloadEnd = plan.archiveOffset;
+    const partSize = choosePartSize(payloadEnd);
+    plan.flush();
+    if (archive !== null) this.#refuseFullDisk(payloadEnd);
+
+    const digests = await this.#hashPayload(walk, sealed, { start: 0, end: payloadEnd, partSize });
+    const tags = this.#writeTags(digests, walk, sealed);
+    for (const tag of tags) plan.add(this.#tagEntry(tag.name, sealed));
+    const archiveSize = plan.archiveOffset + TRAILER_SIZE;
+    plan.close();
+    if (Math.ceil(archiveSize / partSize) > MAX_PARTS) {
+      throw fail(
+        "PACKAGE_TOO_LARGE",
+        `The manifests of ${walk.files} files do not fit into the part plan.`,
+        "Split the evidence into several packages.",
+      );
+    }
+    this.#threads.run(
+      { start: payloadEnd, end: archiveSize, partSize },
+      () => undefined,
+      () => undefined,
+    );
+    const { parts, archiveSha256 } = this.#threads.finish();
+    if (archive !== null) fdatasyncSync(archive);
+
+    const seal: Seal = {
+      format: SEAL_FORMAT,
+      packageId: this.#job.packageId,
+      engagement: this.#job.engagement,
+      archive: `${this.#job.name}.tar`,
+      archiveLayout: ARCHIVE_LAYOUT,
+      digestAlgorithm: "sha256",
+      archiveSize,
+      partSize,
+      parts,
+      manifestSha256: digestOf(tags, "manifest.json"),
+      tagmanifestSha256: digestOf(tags, "tagmanifest-sha256.txt"),
+      ...(archiveSha256 === null ? {} : { archiveSha256 }),
+      encryption: null,
+    };
+    const bytes = sealBytes(seal);
+    this.#writeSynced("seal.json", bytes);
+    return { preflight, sealBytes: bytes, sealed };
+  }
+
+  #refuseFullDisk(payloadEnd: number): void {
+    const { bavail, bsize } = statfsSync(this.#folder);
+    if (bavail * bsize >= payloadEnd) return;
+    throw fail(
+      "DISK_FULL",
+      `The package needs ${payloadEnd} bytes; ${this.#folder} has ${bavail * bsize} free.`,
+      "Free some space, set STRONGROOM_HOME to a larger disk, or seal with --reference, which copies nothing.",
+      { subject: this.#folder, details: { needed: payloadEnd, free: bavail * bsize } },
+    );
+  }
+
+  async #hashPayload(
+    walk: WalkResult,
+    sealed: string,
+    region: { readonly start: number; readonly end: number; readonly partSize: number },
+  ): Promise<readonly Tag[]> {
+    const { sha512 } = this.#job;
+    const header = this.#manifestHeader(walk, sealed);
+    const manifest = await createManifestWriter(
+      `${this.#folder}/manifest.json`,
+      header,
+      walk.emptyFolders,
+      walk.omitted,
+      { sha512 },
+    );
+    const sha256Manifest = new DigestedFile(`${this.#folder}/manifest-sha256.txt`, sha512);
+    const sha512Manifest = sha512 ? new DigestedFile(`${this.#folder}/manifest-sha512.txt`, sha512) : null;
+    const plan = new PlanReader(this.#folder, this.#job.name);
+    try {
+      const entries = plan.all();
+      const take = (digests: EntryDigests) => {
+        const entry = entries.next().value as PlacedEntry;
+        manifest.add(fileRecord(entry, digests));
+        sha256Manifest.write(manifestLine(digests.sha256, entry.path));
+        sha512Manifest?.write(manifestLine(digests.sha512 ?? "", entry.path));
+      };
+      this.#threads.run(region, take, (bytes) => {
+        this.#report({ phase: "hash", done: bytes, total: region.end, unit: "bytes" });
+      });
+    } catch (error) {
+      manifest.discard();
+      throw error;
+    } finally {
+      plan.close();
+    }
+    const tags: Tag[] = [
+      { name: "manifest.json", digests: manifest.finish() },
+      { name: "manifest-sha256.txt", digests: sha256Manifest.finish() },
+    ];
+    if (sha512Manifest !== null) tags.push({ name: "manifest-sha512.txt", digests: sha512Manifest.finish() });
+    return tags;
+  }
+
+  #manifestHeader(walk: WalkResult, sealed: string): ManifestHeader {
+    const { title, producer, subject, phase, retentionClass, metadata } = this.#job.described;
+    return {
+      format: MANIFEST_FORMAT,
+      packageId: this.#job.packageId,
+      name: this.#job.name,
+      ...(title === undefined ? {} : { title }),
+      engagement: this.#job.engagement,
+      ...(producer === undefined ? {} : { producer }),
+      ...(subject === undefined ? {} : { subject }),
+      ...(phase === undefined ? {} : { phase }),
+      ...(retentionClass === undefined ? {} : { retentionClass }),
+      created: rfc3339FromMs(this.#job.created),
+      sealed,
+      device: this.#job.device,
+      program: this.#job.program,
+      sources: [...walk.sources],
+      metadata: { ...metadata },
+      fileCount: walk.files,
+      payloadSize: walk.bytes,
+    };
+  }
+
+  /** In archive order: bagit.txt, bag-info.txt, manifest.json, payload manifests, tag manifests. */
+  #writeTags(manifests: readonly Tag[], walk: WalkResult, sealed: string): readonly Tag[] {
+    const { sha512, described, client, program, packageId, engagement } = this.#job;
+    const text = (name: string, content: string): Tag => {
+      const file = new DigestedFile(`${this.#folder}/${name}`, sha512);
+      file.write(content);
+      return { name, digests: file.finish() };
+    };
+    const info: [string, string][] = [
+      ["Bagging-Date", sealed.slice(0, 10)],
+      ["Bag-Software-Agent", program],
+      ["External-Identifier", packageId],
+      ["Internal-Sender-Identifier", engagement],
+      ["Payload-Oxum", `${walk.bytes}.${walk.files}`],
+    ];
+    if (client !== null) info.push(["Source-Organization", client]);
+    if (described.title !== undefined) info.push(["External-Description", described.title]);
+    const tags = [text("bagit.txt", bagitTxt()), text("bag-info.txt", bagInfoTxt(info)), ...manifests];
+    const tagManifest = (digest: (digests: FileDigests) => string) =>
+      tags.map(({ name, digests }) => manifestLine(digest(digests), name)).join("");
+    const tagManifests = [
+      text(
+        "tagmanifest-sha256.txt",
+        tagManifest((digests) => digests.sha256),
+      ),
+    ];
+    if (sha512)
+      tagManifests.push(
+        text(
+          "tagmanifest-sha512.txt",
+          tagManifest((digests) => digests.sha512 ?? ""),
+        ),
+      );
+    return [...tags, ...tagManifests];
+  }
+
+  /** A tag file's time in the archive is the time of sealing. */
+  #tagEntry(name: string, sealed: string) {
+    const path = `${this.#folder}/${name}`;
+    const time = new Date(sealed);
+    utimesSync(path, time, time);
+    const stats = lstatSync(path, { bigint: true });
+    return {
+      path: name,
+      source: Buffer.alloc(0),
+      size: Number(stats.size),
+      modifiedNs: stats.mtimeNs,
+      changedNs: stats.ctimeNs,
+      bornNs: stats.birthtimeNs,
+      inode: stats.ino,
+      mode: Number(stats.mode),
+      uid: Number(stats.uid),
+      gid: Number(stats.gid),
+    };
+  }
+
+  #writeSynced(name: string, bytes: Uint8Array): void {
+    const descriptor = openSync(`${this.#folder}/${name}`, "wx", 0o644);
+    try {
+      writeFileSync(descriptor, bytes);
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+}
+
+interface Tag {
+  readonly name: string;
+  readonly digests: FileDigests;
+}
+
+function digestOf(tags: readonly Tag[], name: string): string {
+  const tag = tags.find((candidate) => candidate.name === name);
+  if (tag === undefined) throw new Error(`no tag file ${name}`);
+  return tag.digests.sha256;
+}
+
+function fileRecord(entry: PlacedEntry, digests: EntryDigests): FileRecord {
+  const { type, byName } = mediaTypes(digests.kind, entry.path, entry.size);
+  const rawPath = rawPathOf(entry.path);
+  return {
+    path: entry.path,
+    size: entry.size,
+    sha256: digests.sha256,
+    ...(digests.sha512 === null ? {} : { sha512: digests.sha512 }),
+    offset: entry.contentOffset,
+    mediaType: type,
+    ...(byName === null ? {} : { mediaTypeByName: byName }),
+    modified: rfc3339(entry.modifiedNs),
+    source: {
+      ...(entry.bornNs === 0n ? {} : { born: rfc3339(entry.bornNs) }),
+      owner: `${entry.uid}:${entry.gid}`,
+      mode: (entry.mode & 0o7777).toString(8).padStart(4, "0"),
+      ...(rawPath === null ? {} : { rawPath }),
+    },
+  };
+}
+
+function refuseBlocked(findings: SealedDraft["preflight"]["findings"]): void {
+  const blocking = findings.filter((finding) => finding.severity === "error");
+  const first = blocking[0];
+  if (first === undefined) return;
+  throw fail(
+    "PREFLIGHT_BLOCKED",
+    blocking.length === 1
+      ? `Nothing was sealed: ${first.path ?? ""}: ${first.message}`
+      : `Nothing was sealed: ${blocking.length} findings forbid it. The first: ${first.path ?? ""}: ${first.message}`,
+    "Settle the findings of severity error (--dry-run lists them all), then run the command again.",
+    { ...(first.path === undefined ? {} : { subject: first.path }), details: { findings: blocking } },
+  );
+}

@@ -1,0 +1,378 @@
+import { accessSync, type BigIntStats, constants, type Dirent, lstatSync, readdirSync } from "node:fs";
+import { basename, dirname, resolve, sep } from "node:path";
+import type { Omission } from "../../src-contract/manifest.ts";
+import { unsafePathReason } from "../bag/safe-path.ts";
+import { asFailure, fail } from "../failing.ts";
+import { isLitter, PreflightFindings, twins, windowsObstacle } from "./name-rules.ts";
+import { comparePaths } from "./path-order.ts";
+import type { PlanEntry } from "./plan-file.ts";
+
+export interface WalkRequest {
+  /** Files and folders as the user named them. */
+  readonly sources: readonly string[];
+  /** Strongroom's own state, which may not be inside the evidence nor hold it. */
+  readonly home: string;
+  readonly includeLitter: boolean;
+  readonly storeNonUnicode: boolean;
+}
+
+export interface WalkResult {
+  readonly files: number;
+  readonly bytes: number;
+  readonly sources: readonly { readonly name: string; readonly path: string }[];
+  readonly emptyFolders: readonly string[];
+  readonly omitted: readonly Omission[];
+  readonly findings: PreflightFindings;
+}
+
+/** Raw-byte names that are not valid Unicode are kept here, each file under the hex of its path's bytes. */
+const NON_UNICODE_FOLDER = "data/_nonutf8";
+const LONG_PATH = 240;
+
+interface Child {
+  /** As the file system gave it; not valid Unicode when `raw` is set. */
+  readonly name: string;
+  readonly raw: Buffer | null;
+  readonly folder: boolean;
+}
+
+/**
+ * Walks the sources in bytewise order of payload path and hands each regular file to `take`. Follows no symlink, writes nothing.
+ * Memory grows with the largest folder and with what is reported, not with the number of files.
+ * Throws for a source that cannot be evidence at all; everything inside folders becomes a finding.
+ */
+export class SourceWalk {
+  readonly #request: WalkRequest;
+  readonly #take: (entry: PlanEntry) => void;
+  readonly #onFile: (files: number) => void;
+  readonly #findings = new PreflightFindings();
+  readonly #emptyFolders: string[] = [];
+  readonly #omitted: Omission[] = [];
+  readonly #nonUnicode: PlanEntry[] = [];
+  /** Root reads everything, so only others are asked file by file. */
+  readonly #mayBeRefused = process.geteuid?.() !== 0;
+  #files = 0;
+  #bytes = 0;
+  /** Bytes of the current source's parent folder with its separator. */
+  #base = 0;
+
+  constructor(request: WalkRequest, take: (entry: PlanEntry) => void, onFile: (files: number) => void) {
+    this.#request = request;
+    this.#take = take;
+    this.#onFile = onFile;
+  }
+
+  run(): WalkResult {
+    const sources = this.#request.sources.map((source) => this.#accept(source));
+    this.#refuseSameNames(sources);
+    sources.sort((a, b) =>
+      comparePaths(sortKey(a.name, a.stats.isDirectory()), sortKey(b.name, b.stats.isDirectory())),
+    );
+    // The folder of non-Unicode names is known only after the walk, and stands at its place in the order: such a walk runs twice.
+    if (this.#request.storeNonUnicode) this.#collectNonUnicode(sources);
+    const nonUnicode = [...this.#nonUnicode];
+    let placed = nonUnicode.length === 0;
+    for (const source of sources) {
+      const path = `data/${source.name}`;
+      const key = sortKey(path, source.stats.isDirectory());
+      if (!placed && comparePaths(`${NON_UNICODE_FOLDER}/`, key) < 0) {
+        for (const entry of nonUnicode) this.#count(entry);
+        placed = true;
+      }
+      this.#base = parentLength(source.path);
+      if (source.stats.isDirectory()) this.#folder(path, Buffer.from(source.path), this.#count);
+      else this.#file(path, Buffer.from(source.path), source.stats, this.#count);
+    }
+    if (!placed) for (const entry of nonUnicode) this.#count(entry);
+    if (this.#files === 0) {
+      this.#findings.add("NOTHING_TO_SEAL", "data", "No file was found in what was named.");
+    }
+    return {
+      files: this.#files,
+      bytes: this.#bytes,
+      sources: sources.map(({ name, path }) => ({ name, path })),
+      emptyFolders: this.#emptyFolders,
+      omitted: this.#omitted,
+      findings: this.#findings,
+    };
+  }
+
+  readonly #count = (entry: PlanEntry): void => {
+    this.#files += 1;
+    this.#bytes += entry.size;
+    this.#take(entry);
+    this.#onFile(this.#files);
+  };
+
+  #accept(source: string): { name: string; path: string; stats: BigIntStats } {
+    const path = resolve(source);
+    let stats: BigIntStats;
+    try {
+      stats = lstatSync(path, { bigint: true });
+    } catch (error) {
+      throw asFailure(error, path);
+    }
+    if (stats.isSymbolicLink()) {
+      throw fail(
+        "PATH_NOT_EVIDENCE",
+        `${path} is a symbolic link, and links are never followed.`,
+        "Name the file or folder it points to.",
+        { subject: path },
+      );
+    }
+    if (!stats.isFile() && !stats.isDirectory()) {
+      throw fail(
+        "PATH_NOT_EVIDENCE",
+        `${path} is a ${specialKind(stats)}, not a file or folder.`,
+        "Name regular files and folders only.",
+        { subject: path },
+      );
+    }
+    const name = basename(path);
+    if (name === "") {
+      throw fail("INVALID_INPUT", `${path} is the root of a file system.`, "Name the folders below it.", {
+        subject: path,
+      });
+    }
+    if (isWithin(this.#request.home, path) || isWithin(path, this.#request.home)) {
+      throw fail(
+        "INVALID_INPUT",
+        `${path} overlaps Strongroom's own state folder ${this.#request.home}.`,
+        "Copy the evidence elsewhere, or set STRONGROOM_HOME to a folder outside it.",
+        { subject: path },
+      );
+    }
+    return { name, path, stats };
+  }
+
+  #refuseSameNames(sources: readonly { name: string; path: string }[]): void {
+    const byName = new Map<string, string>();
+    for (const { name, path } of sources) {
+      const other = byName.get(name);
+      if (other !== undefined) {
+        this.#findings.add(
+          "SAME_NAME_TWICE",
+          `data/${name}`,
+          `${other} and ${path} would both become data/${name}. Seal their common folder, or make two packages.`,
+        );
+      }
+      byName.set(name, path);
+    }
+    if (this.#request.storeNonUnicode && byName.has(basename(NON_UNICODE_FOLDER))) {
+      this.#findings.add(
+        "SAME_NAME_TWICE",
+        NON_UNICODE_FOLDER,
+        `${byName.get(basename(NON_UNICODE_FOLDER))} has the name that is kept for non-Unicode names.`,
+      );
+    }
+    this.#reportNames("data", [...byName.keys()]);
+  }
+
+  #collectNonUnicode(sources: readonly { name: string; path: string; stats: BigIntStats }[]): void {
+    const request = { ...this.#request, storeNonUnicode: false };
+    const scout = new SourceWalk(
+      request,
+      () => undefined,
+      () => undefined,
+    );
+    for (const source of sources) {
+      scout.#base = parentLength(source.path);
+      if (source.stats.isDirectory())
+        scout.#folder(`data/${source.name}`, Buffer.from(source.path), () => undefined);
+    }
+    this.#nonUnicode.push(...scout.#nonUnicode.sort((a, b) => comparePaths(a.path, b.path)));
+  }
+
+  #folder(path: string, onDisk: Buffer, take: (entry: PlanEntry) => void): void {
+    const children = this.#children(path, onDisk);
+    if (children === null) return;
+    let contributed = false;
+    for (const child of children) {
+      const childPath = `${path}/${child.name}`;
+      const childOnDisk = Buffer.concat([onDisk, Buffer.from(sep), child.raw ?? Buffer.from(child.name)]);
+      if (child.raw !== null) {
+        this.#nonUnicodeName(childPath, childOnDisk, child.folder);
+        contributed = true;
+      } else if (child.folder) {
+        contributed = true;
+        this.#folder(childPath, childOnDisk, take);
+      } else if (isLitter(child.name) && !this.#request.includeLitter) {
+        this.#findings.add("LITTER_LEFT_OUT", childPath, `${child.name} is left out.`);
+        this.#omitted.push({ path: childPath, reason: "litter" });
+      } else {
+        if (isLitter(child.name))
+          this.#findings.add("LITTER_INCLUDED", childPath, `${child.name} is sealed with the rest.`);
+        let stats: BigIntStats;
+        try {
+          stats = lstatSync(childOnDisk, { bigint: true });
+        } catch (error) {
+          this.#unreadable(childPath, error);
+          continue;
+        }
+        contributed = this.#file(childPath, childOnDisk, stats, take) || contributed;
+      }
+    }
+    if (!contributed) this.#emptyFolders.push(path);
+  }
+
+  #children(path: string, onDisk: Buffer): Child[] | null {
+    let entries: Dirent[];
+    try {
+      entries = readdirSync(onDisk, { withFileTypes: true });
+    } catch (error) {
+      this.#unreadable(path, error);
+      return null;
+    }
+    const children: Child[] = entries.some((entry) => entry.name.includes("\ufffd"))
+      ? readdirSync(onDisk, { withFileTypes: true, encoding: "buffer" }).map((entry) => {
+          const name = entry.name.toString("utf8");
+          const raw = Buffer.from(name).equals(entry.name) ? null : entry.name;
+          return { name, raw, folder: entry.isDirectory() };
+        })
+      : entries.map((entry) => ({ name: entry.name, raw: null, folder: entry.isDirectory() }));
+    this.#reportNames(
+      path,
+      children.filter((child) => child.raw === null).map((child) => child.name),
+    );
+    return sortChildren(children);
+  }
+
+  /** Returns whether the file is part of the package. */
+  #file(path: string, onDisk: Buffer, stats: BigIntStats, take: (entry: PlanEntry) => void): boolean {
+    if (stats.isSymbolicLink()) {
+      this.#findings.add(
+        "SYMLINK_LEFT_OUT",
+        path,
+        "A symbolic link is left out; what it points to is not sealed.",
+      );
+      this.#omitted.push({ path, reason: "symlink" });
+      return false;
+    }
+    if (!stats.isFile()) {
+      this.#findings.add("SPECIAL_FILE_LEFT_OUT", path, `A ${specialKind(stats)} is left out.`);
+      this.#omitted.push({ path, reason: "special-file" });
+      return false;
+    }
+    if (this.#mayBeRefused) {
+      try {
+        accessSync(onDisk, constants.R_OK);
+      } catch (error) {
+        this.#unreadable(path, error);
+        return true;
+      }
+    }
+    take(planEntry(path, onDisk, stats));
+    return true;
+  }
+
+  #nonUnicodeName(path: string, onDisk: Buffer, folder: boolean): void {
+    if (!this.#request.storeNonUnicode) {
+      this.#findings.add(
+        "NAME_NOT_UNICODE",
+        path,
+        `The name's bytes ${onDisk.subarray(onDisk.lastIndexOf(sep) + 1).toString("hex")} are not valid UTF-8. Rename it, or build with --store-non-unicode.`,
+      );
+    }
+    if (folder) {
+      for (const child of readdirSync(onDisk, { withFileTypes: true, encoding: "buffer" })) {
+        const below = Buffer.concat([onDisk, Buffer.from(sep), child.name]);
+        if (child.isDirectory() || !isLitter(child.name.toString("utf8")) || this.#request.includeLitter) {
+          this.#nonUnicodeName(`${path}/${child.name.toString("utf8")}`, below, child.isDirectory());
+        }
+      }
+      return;
+    }
+    this.#file(path, onDisk, lstatSync(onDisk, { bigint: true }), (entry) => {
+      this.#nonUnicode.push({ ...entry, path: hexPath(onDisk.subarray(this.#base)) });
+    });
+  }
+
+  #reportNames(folder: string, names: readonly string[]): void {
+    for (const group of twins(names)) {
+      const message = `${group.names.map((name) => JSON.stringify(name)).join(" and ")} in ${folder} are one name on some systems.`;
+      this.#findings.add(group.code, `${folder}/${group.names[0]}`, message);
+    }
+    for (const name of names) {
+      const path = `${folder}/${name}`;
+      const obstacle = windowsObstacle(name);
+      if (obstacle !== null)
+        this.#findings.add("WINDOWS_NAME", path, `Windows cannot hold this name: ${obstacle}.`);
+      if (path.length > LONG_PATH)
+        this.#findings.add("LONG_PATH", path, `The path is ${path.length} characters long.`);
+      const leaves = unsafePathReason(path);
+      if (leaves !== null)
+        this.#findings.add(
+          "NAME_LEAVES_FOLDER",
+          path,
+          `The name is dangerous when unpacked elsewhere: ${leaves}. Rename it.`,
+        );
+    }
+  }
+
+  #unreadable(path: string, error: unknown): void {
+    this.#findings.add("UNREADABLE", path, asFailure(error, path).failure.message);
+  }
+}
+
+function planEntry(path: string, source: Buffer, stats: BigIntStats): PlanEntry {
+  return {
+    path,
+    source,
+    size: Number(stats.size),
+    modifiedNs: stats.mtimeNs,
+    changedNs: stats.ctimeNs,
+    bornNs: stats.birthtimeNs,
+    inode: stats.ino,
+    mode: Number(stats.mode),
+    uid: Number(stats.uid),
+    gid: Number(stats.gid),
+  };
+}
+
+function sortKey(name: string, folder: boolean): string {
+  return folder ? `${name}/` : name;
+}
+
+const SURROGATE = /[\ud800-\udfff]/;
+
+function sortChildren(children: Child[]): Child[] {
+  const keyed = children.map((child) => ({ child, key: sortKey(child.name, child.folder) }));
+  const plain = !keyed.some(({ key }) => SURROGATE.test(key));
+  keyed.sort(plain ? (a, b) => (a.key < b.key ? -1 : 1) : (a, b) => comparePaths(a.key, b.key));
+  return keyed.map(({ child }) => child);
+}
+
+/** No component may be longer than 255 bytes anywhere; a component that is continued ends in "-", so no file is also a folder. */
+function hexPath(raw: Buffer): string {
+  const components = raw.toString("hex").match(/.{1,200}/g) ?? [];
+  return `${NON_UNICODE_FOLDER}/${components.join("-/")}`;
+}
+
+/** The raw bytes, as hex, of the path that a file under `_nonutf8` had below its source's parent folder; null for all other files. */
+export function rawPathOf(path: string): string | null {
+  return path.startsWith(`${NON_UNICODE_FOLDER}/`)
+    ? path.slice(NON_UNICODE_FOLDER.length + 1).replaceAll("-/", "")
+    : null;
+}
+
+function parentLength(path: string): number {
+  const parent = dirname(path);
+  return Buffer.byteLength(parent.endsWith(sep) ? parent : parent + sep);
+}
+
+function isWithin(inner: string, outer: string): boolean {
+  let folder = inner;
+  for (;;) {
+    if (folder === outer) return true;
+    const parent = dirname(folder);
+    if (parent === folder) return false;
+    folder = parent;
+  }
+}
+
+function specialKind(stats: BigIntStats): string {
+  if (stats.isSocket()) return "socket";
+  if (stats.isFIFO()) return "named pipe";
+  if (stats.isBlockDevice() || stats.isCharacterDevice()) return "device";
+  return "special file";
+}
