@@ -1,0 +1,33 @@
+import type { Command } from "commander";
+import { examples } from "../help-text.ts";
+import { sizeText } from "../human-text.ts";
+import type { Session } from "../session.ts";
+import { visible } from "../terminal-text.ts";
+import { fields } from "../text-layout.ts";
+
+export function define(command: Command, session: Session): void {
+  command
+    .argument("<package>", "package id, or its first characters")
+    .addHelpText(
+      "after",
+      examples(
+        "strongroom package push 0197f3a2",
+        "strongroom package push 0197f3a2    again after a crash: goes on where it stopped",
+      ),
+    )
+    .action((reference: string) =>
+      session.perform(command, {
+        name: "packagePush",
+        request: { package: reference },
+        call: (vault, request, options) => vault.packagePush(request, options),
+        text: (pushed) =>
+          `${pushed.alreadyStored ? "Already stored" : "Stored"} in vault ${visible(pushed.vault)}\n\n${fields(
+            [
+              ["Package", visible(pushed.package)],
+              ["Size", sizeText(pushed.bytes)],
+              ["End check", visible(pushed.method)],
+            ],
+          )}`,
+      }),
+    );
+}

@@ -1,0 +1,43 @@
+import { keepCompiledCode } from "./compile-cache.ts";
+
+/** The first signal asks the work to end cleanly; the second finds the system's own handling again and kills. */
+function stopOnSignals(): AbortSignal {
+  const controller = new AbortController();
+  const stop = () => {
+    process.off("SIGINT", stop);
+    process.off("SIGTERM", stop);
+    controller.abort();
+    if (process.stderr.isTTY) process.stderr.write("\nStopping. Press Ctrl-C again to end at once.\n");
+  };
+  process.on("SIGINT", stop);
+  process.on("SIGTERM", stop);
+  return controller.signal;
+}
+
+/** A fault outside any call ends with 2, "could not be done": Node's own 1 would say "not valid". */
+function faultIsNotAVerdict(error: unknown): void {
+  process.stderr.write(`error: Unexpected fault.\n${error instanceof Error ? error.stack : String(error)}\n`);
+  process.exit(2);
+}
+
+process.on("uncaughtException", faultIsNotAVerdict);
+keepCompiledCode(process.env);
+const signal = stopOnSignals();
+// Loaded after the cache is on, so that it works for all of it.
+const [{ run }, { Output }] = await Promise.all([import("./run.ts"), import("./output.ts")]);
+const exitCode = await run(process.argv.slice(2), {
+  output: new Output(process.stdout, process.stderr),
+  env: process.env,
+  signal,
+  now: () => performance.now(),
+  openVault: async () => {
+    const { openVault } = await import("../src-core/open-vault.ts");
+    return await openVault({ env: process.env });
+  },
+  askSecret: async (prompt) => {
+    const { askSecret } = await import("./ask-secret.ts");
+    return await askSecret(prompt, { input: process.stdin, prompt: process.stderr });
+  },
+});
+// All writes are over and the vault is closed; nothing that is left open may keep the program from ending.
+process.exit(exitCode);

@@ -1,0 +1,81 @@
+import type { Failure } from "../src-contract/failure.ts";
+
+/** What the CLI needs of standard output and standard error. */
+export interface TextStream {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  write(text: string, done: (error?: Error | null) => void): boolean;
+  on(event: "error", listener: (error: Error) => void): unknown;
+}
+
+/** Standard output could not be written: a full disk behind a redirection, a terminal that went away. */
+export class OutputError extends Error {
+  readonly failure: Failure;
+  constructor(cause: Error) {
+    super(cause.message, { cause });
+    this.name = "OutputError";
+    const full = systemCode(cause) === "ENOSPC";
+    this.failure = {
+      code: full ? "DISK_FULL" : "WRITE_REFUSED",
+      message: `The output could not be written (${cause.message}).`,
+      nextStep: full ? "Free some space and run the command again." : "Check where the output goes.",
+    };
+  }
+}
+
+function systemCode(error: Error): unknown {
+  return Reflect.get(error, "code");
+}
+
+/**
+ * Results go to standard output, all else to standard error. A write is over when the stream took the bytes, so nothing is
+ * cut off when the process ends. A reader that went away (`| head`) is no fault: from then on results are dropped.
+ */
+export class Output {
+  readonly errors: TextStream;
+  readonly #results: TextStream;
+  #closed = false;
+
+  constructor(results: TextStream, errors: TextStream) {
+    this.#results = results;
+    this.errors = errors;
+    // The callback of each write tells what happened; the listener keeps the event from ending the process.
+    results.on("error", (error) => this.#noteClosed(error));
+    errors.on("error", (error) => this.#noteClosed(error));
+  }
+
+  /** True once nobody reads the results any more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  get resultsAreTerminal(): boolean {
+    return this.#results.isTTY === true;
+  }
+
+  /** Writes results. Throws OutputError when they cannot be written for another reason than a reader that left. */
+  async result(text: string): Promise<void> {
+    if (this.#closed) return;
+    const error = await write(this.#results, text);
+    if (error === null || this.#noteClosed(error)) return;
+    throw new OutputError(error);
+  }
+
+  /** Writes a note for the person. Where standard error itself cannot be written there is nobody left to tell. */
+  async note(text: string): Promise<void> {
+    await write(this.errors, text);
+  }
+
+  #noteClosed(error: Error): boolean {
+    const code = systemCode(error);
+    const left = code === "EPIPE" || code === "ERR_STREAM_DESTROYED";
+    if (left) this.#closed = true;
+    return left;
+  }
+}
+
+function write(stream: TextStream, text: string): Promise<Error | null> {
+  return new Promise((resolve) => {
+    stream.write(text, (error) => resolve(error ?? null));
+  });
+}

@@ -1,0 +1,65 @@
+import type { Command } from "commander";
+import type { Failure } from "../src-contract/failure.ts";
+import { type Request, requestSchemas } from "../src-contract/vault-api.ts";
+
+export type RequestName = keyof typeof requestSchemas;
+
+/** Request fields whose option or argument has another name on the command line. */
+const OTHER_NAMES: Readonly<Record<string, string>> = {
+  sources: "<path...>",
+  retentionClass: "--class",
+  metadata: "--meta",
+  keyFile: "--key",
+  mode: "--reference",
+  keyPassphrase: "STRONGROOM_KEY_PASSPHRASE",
+};
+
+function nameOnCommandLine(command: Command, field: string): string {
+  const other = OTHER_NAMES[field];
+  if (other !== undefined) return other;
+  const isArgument = command.registeredArguments.some((argument) => argument.name() === field);
+  return isArgument ? `<${field}>` : `--${field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** The full name of a command, `strongroom package build`. */
+export function fullName(command: Command): string {
+  return command.parent === null ? command.name() : `${fullName(command.parent)} ${command.name()}`;
+}
+
+/** How a command line that is not understood is answered, wherever that was found. */
+export function usageFailure(message: string, commandName: string, subject?: string): Failure {
+  return {
+    code: "INVALID_INPUT",
+    message,
+    nextStep: `Run '${commandName} --help' to see what it takes.`,
+    ...(subject === undefined ? {} : { subject }),
+  };
+}
+
+function quoted(value: unknown): string {
+  if (typeof value !== "string") return "";
+  return ` "${value.length > 100 ? `${value.slice(0, 100)}…` : value}"`;
+}
+
+function valueAt(request: unknown, path: readonly PropertyKey[]): unknown {
+  let value = request;
+  for (const key of path) value = Object(value)[key];
+  return value;
+}
+
+/** Holds what the user gave against the contract; null when it fits, else a Failure that names the option. Passphrases are never repeated. */
+export function checkRequest<N extends RequestName>(
+  name: N,
+  request: Request<N>,
+  command: Command,
+): Failure | null {
+  const parsed = requestSchemas[name].safeParse(request);
+  if (parsed.success) return null;
+  const issues = parsed.error.issues.map((issue) => {
+    const label = nameOnCommandLine(command, String(issue.path[0] ?? ""));
+    const value = issue.path[0] === "keyPassphrase" ? "" : quoted(valueAt(request, issue.path));
+    return { label, text: `${label}${value}: ${issue.message}` };
+  });
+  const message = `Not accepted: ${issues.map((issue) => issue.text).join("; ")}.`;
+  return usageFailure(message, fullName(command), issues[0]?.label);
+}

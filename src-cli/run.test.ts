@@ -1,0 +1,366 @@
+import { describe, expect, test } from "vitest";
+import type { Failure } from "../src-contract/failure.ts";
+import type { VerificationReport } from "../src-contract/findings.ts";
+import type { FileRecord } from "../src-contract/manifest.ts";
+import type { BuildResult, PackageSummary, VaultApi } from "../src-contract/vault-api.ts";
+import { Output, type TextStream } from "./output.ts";
+import { run } from "./run.ts";
+import type { OpenedVault } from "./session.ts";
+
+const ID = "0197f3a2-0000-7000-8000-000000000001";
+
+const notAsked: Failure = { code: "INTERNAL", message: "This test does not ask for it.", nextStep: "None." };
+
+/** A vault that answers only what a test gives it; it remembers that it was closed. */
+function fakeVault(answers: Partial<VaultApi>): OpenedVault & { readonly closed: () => boolean } {
+  let isClosed = false;
+  const refuse = async () => ({ ok: false as const, failure: notAsked });
+  return {
+    engagementCreate: refuse,
+    engagementList: refuse,
+    engagementShow: refuse,
+    packageBuild: refuse,
+    packageList: refuse,
+    packageShow: refuse,
+    packageFiles: refuse,
+    packagePush: refuse,
+    packagePull: refuse,
+    packageImport: refuse,
+    packageHandover: refuse,
+    verify: refuse,
+    manifestExport: refuse,
+    vaultAddFolder: refuse,
+    vaultList: refuse,
+    vaultHealth: refuse,
+    backup: refuse,
+    restore: refuse,
+    ...answers,
+    close: async () => {
+      isClosed = true;
+    },
+    closed: () => isClosed,
+  };
+}
+
+interface StreamOptions {
+  readonly isTTY?: boolean;
+  readonly error?: Error;
+}
+
+function textStream(options: StreamOptions = {}): TextStream & { text: string } {
+  const stream = {
+    text: "",
+    isTTY: options.isTTY ?? false,
+    columns: 80,
+    write(text: string, done: (error?: Error | null) => void) {
+      if (options.error === undefined) stream.text += text;
+      done(options.error ?? null);
+      return true;
+    },
+    on: () => undefined,
+  };
+  return stream;
+}
+
+interface RunOptions {
+  readonly vault?: OpenedVault;
+  readonly out?: StreamOptions;
+  readonly err?: StreamOptions;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly secret?: string;
+}
+
+async function strongroom(argv: readonly string[], options: RunOptions = {}) {
+  const out = textStream(options.out);
+  const err = textStream(options.err);
+  let time = 0;
+  const exitCode = await run(argv, {
+    output: new Output(out, err),
+    env: options.env ?? {},
+    signal: new AbortController().signal,
+    now: () => {
+      time += 1000;
+      return time;
+    },
+    openVault: async () => ({ ok: true, value: options.vault ?? fakeVault({}) }),
+    askSecret: async () => ({ ok: true, value: options.secret ?? "" }),
+  });
+  return { exitCode, out: out.text, err: err.text };
+}
+
+function report(more: Partial<VerificationReport>): VerificationReport {
+  return {
+    target: "x.tar",
+    verdict: "valid",
+    method: "sealed archive",
+    sealed: true,
+    packageDigest: "ab".repeat(32),
+    counts: { files: 2, bytes: 2048, parts: 1, errors: 0, warnings: 0 },
+    findings: [],
+    signatures: [],
+    started: "2026-11-21T10:00:00Z",
+    finished: "2026-11-21T10:00:01Z",
+    ...more,
+  };
+}
+
+const summary: PackageSummary = {
+  id: ID,
+  name: "week-1",
+  title: null,
+  engagement: "acme-2026",
+  phase: null,
+  retentionClass: null,
+  holding: "held",
+  storedIn: null,
+  files: 2,
+  payloadSize: 2048,
+  archiveSize: 10240,
+  sealed: "2026-11-21T10:00:00Z",
+  packageDigest: "ab".repeat(32),
+};
+const built: BuildResult = {
+  preflight: { files: 2, bytes: 2048, emptyFolders: 0, omitted: 0, findings: [] },
+  package: summary,
+  signed: false,
+};
+
+describe("usage", () => {
+  test.each([
+    [["package"], "'strongroom package' needs one of: build, list"],
+    [["package", "bild"], "Unknown command 'bild'"],
+    [["verify"], "Missing required argument 'target'"],
+    [["verify", "x", "y"], "Too many arguments"],
+    [["verify", "x", "--no-such"], "Unknown option '--no-such'"],
+    [["package", "build", "acme", "x"], "'--name <name>' not specified"],
+    [["package", "build", "acme", "x", "--name", "n", "--meta", "=v"], "Write it as key=value."],
+    [["package", "build", "acme", "x", "--name", "n", "--meta", "k=1", "--meta", "k=2"], "given twice"],
+    [["package", "build", "acme", "x", "--name", "a b"], '--name "a b": use 1 to 80'],
+    [["package", "build", "UPPER", "x", "--name", "a"], '<engagement> "UPPER": use 2 to 63'],
+    [["package", "build", "acme", "", "--name", "a"], '<path...> "": must not be empty'],
+    [["package", "build", "acme", "x", "--name", "a", "--class", "A b"], '--class "A b"'],
+    [["package", "show", "xyz"], '<package> "xyz": must be a package id'],
+    [["manifest", "export", "0197", "--format", "pdf", "--out", "x"], "Allowed choices are json"],
+    [["engagement", "create", "\u001b[2J"], '"\\x1b[2J"'],
+  ])("%j is refused with INVALID_INPUT", async (argv, message) => {
+    const asText = await strongroom(argv);
+    expect(asText.exitCode).toBe(2);
+    expect(asText.out).toBe("");
+    expect(asText.err).toMatch(/^error: .+\nnext: Run 'strongroom.* --help' to see what it takes\.\n$/);
+    expect(asText.err).toContain(message);
+
+    const asJson = await strongroom([...argv, "--json"]);
+    expect(asJson.exitCode).toBe(2);
+    expect(asJson.err).toBe("");
+    expect(JSON.parse(asJson.out)).toMatchObject({ ok: false, failure: { code: "INVALID_INPUT" } });
+  });
+
+  test("help and version are results", async () => {
+    for (const argv of [[], ["--help"], ["help"]]) {
+      const shown = await strongroom(argv);
+      expect(shown.exitCode).toBe(0);
+      expect(shown.out).toContain("From evidence to a verified package:");
+    }
+    expect((await strongroom(["package", "build", "--help"])).out).toContain("Examples:");
+    expect((await strongroom(["help", "verify"])).out).toContain("bag folder");
+    expect((await strongroom(["--version"])).out).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+});
+
+describe("package build", () => {
+  test("prints the id alone on the first line, and nothing else when quiet", async () => {
+    const vault = fakeVault({ packageBuild: async () => ({ ok: true, value: built }) });
+    const argv = ["package", "build", "acme-2026", "x", "--name", "week-1"];
+    const full = await strongroom(argv, { vault });
+    expect(full.out.split("\n")[0]).toBe(ID);
+    expect(full.exitCode).toBe(0);
+    expect(vault.closed()).toBe(true);
+    expect((await strongroom([...argv, "--quiet"], { vault })).out).toBe(`${ID}\n`);
+    const json = await strongroom([...argv, "--json"], { vault });
+    expect(JSON.parse(json.out)).toEqual({ ok: true, value: built });
+  });
+
+  test("maps every option to the request; the passphrase comes from the environment or the terminal", async () => {
+    const requests: unknown[] = [];
+    const vault = fakeVault({
+      packageBuild: async (request) => {
+        requests.push(request);
+        return { ok: true, value: built };
+      },
+    });
+    const argv = "package build acme-2026 a b --name n --title T --producer P --subject S --digest sha512";
+    const more = "--class c --phase p --meta k=v=w --meta l= --reference --dry-run --include-litter";
+    const line = `${argv} ${more} --store-non-unicode --key k.pem`.split(" ");
+    await strongroom(line, { vault, env: { STRONGROOM_KEY_PASSPHRASE: "from env" } });
+    await strongroom(line, { vault, secret: "typed" });
+    const request = {
+      engagement: "acme-2026",
+      sources: ["a", "b"],
+      name: "n",
+      title: "T",
+      producer: "P",
+      subject: "S",
+      digest: "sha512",
+      retentionClass: "c",
+      phase: "p",
+      metadata: { k: "v=w", l: "" },
+      mode: "reference",
+      dryRun: true,
+      includeLitter: true,
+      storeNonUnicode: true,
+      keyFile: "k.pem",
+    };
+    expect(requests).toEqual([
+      { ...request, keyPassphrase: "from env" },
+      { ...request, keyPassphrase: "typed" },
+    ]);
+  });
+
+  test("draws progress on a terminal only, never with --json, and erases it", async () => {
+    const vault = fakeVault({
+      packageBuild: async (_, options) => {
+        options?.onProgress?.({ phase: "hash", done: 1, total: 2, unit: "files" });
+        return { ok: true, value: built };
+      },
+    });
+    const argv = ["package", "build", "acme-2026", "x", "--name", "n"];
+    const onTerminal = await strongroom(argv, { vault, err: { isTTY: true } });
+    expect(onTerminal.err).toMatch(/^\r\u001b\[2Khash .*\r\u001b\[2K$/);
+    expect((await strongroom(argv, { vault })).err).toBe("");
+    expect((await strongroom([...argv, "--json"], { vault, err: { isTTY: true } })).err).toBe("");
+  });
+});
+
+describe("verify", () => {
+  async function verify(outcome: Awaited<ReturnType<VaultApi["verify"]>>, ...flags: readonly string[]) {
+    return await strongroom(["verify", "x.tar", ...flags], {
+      vault: fakeVault({ verify: async () => outcome }),
+    });
+  }
+
+  test("valid: 0", async () => {
+    const { exitCode, out } = await verify({ ok: true, value: report({}) });
+    expect(exitCode).toBe(0);
+    expect(out).toMatch(/^VALID {2}x\.tar\n/);
+    expect(out).toContain("nobody signed this package");
+  });
+
+  test("not valid: 1, and the file is named", async () => {
+    const value = report({
+      verdict: "not valid",
+      counts: { files: 2, bytes: 2048, errors: 1, warnings: 0 },
+      findings: [{ code: "DIGEST", severity: "error", path: "data/a", rule: "RFC 8493", message: "differs" }],
+      signatures: [{ fingerprint: "cd".repeat(32), state: "invalid", file: "s.json" }],
+    });
+    const { exitCode, out } = await verify({ ok: true, value });
+    expect(exitCode).toBe(1);
+    expect(out).toMatch(/^NOT VALID {2}x\.tar\n/);
+    expect(out).toContain("data/a: differs");
+    expect(out).toContain("1 signature, 1 INVALID");
+    const json = await verify({ ok: true, value }, "--json");
+    expect(json.exitCode).toBe(1);
+    expect(JSON.parse(json.out)).toEqual({ ok: true, value });
+  });
+
+  test("attested: 2, unless accepted", async () => {
+    const outcome = {
+      ok: true,
+      value: report({ verdict: "attested", method: "attested by the store" }),
+    } as const;
+    const refused = await verify(outcome, "--remote");
+    expect(refused.exitCode).toBe(2);
+    expect(refused.out).toMatch(/^ATTESTED {2}/);
+    expect(refused.err).toContain("--accept-attested");
+    const json = await verify(outcome, "--remote", "--json");
+    expect(json.exitCode).toBe(2);
+    expect(JSON.parse(json.out)).toMatchObject({ ok: false, failure: { code: "ATTESTED_ONLY" } });
+    expect((await verify(outcome, "--remote", "--accept-attested")).exitCode).toBe(0);
+  });
+
+  test("a failure: 2, with its own verdict line", async () => {
+    const failure: Failure = { code: "PATH_NOT_FOUND", message: "x.tar does not exist.", nextStep: "Check." };
+    const { exitCode, out, err } = await verify({ ok: false, failure });
+    expect(exitCode).toBe(2);
+    expect(out).toBe("COULD NOT BE VERIFIED\n");
+    expect(err).toBe("error: x.tar does not exist.\nnext: Check.\n");
+  });
+
+  test("colour on a terminal, none where NO_COLOR is set", async () => {
+    const vault = fakeVault({ verify: async () => ({ ok: true, value: report({}) }) });
+    const argv = ["verify", "x.tar"];
+    expect((await strongroom(argv, { vault, out: { isTTY: true } })).out).toContain("\u001b[");
+    const plain = await strongroom(argv, { vault, out: { isTTY: true }, env: { NO_COLOR: "1" } });
+    expect(plain.out).not.toContain("\u001b");
+  });
+});
+
+describe("package files", () => {
+  const record = (index: number): FileRecord => ({
+    path: `data/${index}\u202e.txt`,
+    size: index,
+    sha256: "ab".repeat(32),
+    offset: 512,
+    mediaType: "text/plain",
+    modified: "2026-11-21T10:00:00Z",
+  });
+  /** A package of 25,000 files; pages from `failFrom` on cannot be read. */
+  const vaultOf = (failFrom = Number.POSITIVE_INFINITY) =>
+    fakeVault({
+      packageFiles: async ({ offset = 0, limit = 1000 }) => {
+        if (offset >= failFrom) return { ok: false, failure: notAsked };
+        const length = Math.min(limit, 25_000 - offset);
+        return {
+          ok: true,
+          value: { total: 25_000, files: Array.from({ length }, (_, i) => record(offset + i)) },
+        };
+      },
+    });
+
+  test("prints every page", async () => {
+    const text = await strongroom(["package", "files", "0197f3a2"], { vault: vaultOf() });
+    expect(text.out.trimEnd().split("\n")).toHaveLength(25_001);
+    expect(text.out).toContain("data/24999\\u202e.txt");
+    const json = await strongroom(["package", "files", "0197f3a2", "--json"], { vault: vaultOf() });
+    const { ok, value } = JSON.parse(json.out);
+    expect([ok, value.total, value.files.length]).toEqual([true, 25_000, 25_000]);
+    expect(value.files[24_999]).toEqual(record(24_999));
+  });
+
+  test("a page that cannot be read makes the whole a failure, in a document that still parses", async () => {
+    const json = await strongroom(["package", "files", "0197f3a2", "--json"], { vault: vaultOf(20_000) });
+    expect(json.exitCode).toBe(2);
+    expect(JSON.parse(json.out)).toMatchObject({ ok: false, failure: notAsked });
+    const text = await strongroom(["package", "files", "0197f3a2"], { vault: vaultOf(20_000) });
+    expect(text.exitCode).toBe(2);
+    expect(text.err).toContain("error: ");
+  });
+});
+
+describe("streams and faults", () => {
+  const vault = fakeVault({ engagementList: async () => ({ ok: true, value: [] }) });
+
+  test("a reader that left is no failure", async () => {
+    const error = Object.assign(new Error("write EPIPE"), { code: "EPIPE" });
+    const { exitCode, err } = await strongroom(["engagement", "list"], { vault, out: { error } });
+    expect([exitCode, err]).toEqual([0, ""]);
+  });
+
+  test("output that cannot be written is one", async () => {
+    const error = Object.assign(new Error("write ENOSPC"), { code: "ENOSPC" });
+    const { exitCode, err } = await strongroom(["engagement", "list"], { vault, out: { error } });
+    expect(exitCode).toBe(2);
+    expect(err).toMatch(/^error: The output could not be written/);
+  });
+
+  test("a fault of the program ends with 2, never with the 1 that says not valid", async () => {
+    const broken = fakeVault({
+      engagementList: () => Promise.reject(new Error("broken\u001b")),
+    });
+    const { exitCode, err } = await strongroom(["engagement", "list"], { vault: broken });
+    expect(exitCode).toBe(2);
+    expect(err).toContain("error: Unexpected fault: broken\\x1b\n");
+    expect(broken.closed()).toBe(true);
+    const json = await strongroom(["engagement", "list", "--json"], { vault: broken });
+    expect(JSON.parse(json.out)).toMatchObject({ ok: false, failure: { code: "INTERNAL" } });
+  });
+});

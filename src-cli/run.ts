@@ -1,0 +1,120 @@
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { COMMANDS, GROUPS } from "./command-table.ts";
+import { FIRST_STEPS } from "./help-text.ts";
+import { OutputError } from "./output.ts";
+import { fullName, usageFailure } from "./request-check.ts";
+import { type ExitCode, Session, type Surroundings } from "./session.ts";
+import { visible } from "./terminal-text.ts";
+
+function version(): string {
+  const file: unknown = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+  return String(Reflect.get(Object(file), "version"));
+}
+
+/** The words of a command line that may name a command: `["package", "build", ...]`. */
+function leadingWords(argv: readonly string[]): string[] {
+  const words = argv.filter((argument) => !argument.startsWith("-"));
+  return words[0] === "help" ? words.slice(1) : words;
+}
+
+/** Finds or makes the command under which `words` is to be registered. */
+function commandAt(program: Command, words: readonly string[]): Command {
+  let command = program;
+  for (const [index, word] of words.entries()) {
+    const known = command.commands.find((child) => child.name() === word);
+    const description = GROUPS[words.slice(0, index + 1).join(" ")] ?? "";
+    command = known ?? command.command(word).description(description);
+  }
+  return command;
+}
+
+/** The whole command line with one command defined in full: the one that `argv` names. */
+async function commandLine(argv: readonly string[], session: Session, write: (text: string) => void) {
+  const program = new Command("strongroom")
+    .description("Seals evidence into packages that anyone can verify, keeps them, and proves them.")
+    .version(version(), "-V, --version", "print the version")
+    .option("--json", "print one JSON document")
+    .enablePositionalOptions()
+    .helpCommand("help [command]", "show help")
+    .addHelpText("after", FIRST_STEPS)
+    .configureOutput({ writeOut: write, writeErr: () => undefined })
+    .exitOverride();
+  const named = leadingWords(argv);
+  for (const entry of COMMANDS) {
+    const words = entry.words.split(" ");
+    const command = commandAt(program, words).description(entry.summary);
+    if (words.some((word, index) => named[index] !== word)) continue;
+    const { define } = await entry.load();
+    define(command.option("--json", "print one JSON document"), session);
+  }
+  return program;
+}
+
+/** The command that `argv` names, as far as it is known: whose help is the next step after a usage error. */
+function namedCommand(program: Command, argv: readonly string[]): Command {
+  let command = program;
+  for (const word of leadingWords(argv)) {
+    const child = command.commands.find((candidate) => candidate.name() === word);
+    if (child === undefined) break;
+    command = child;
+  }
+  return command;
+}
+
+function usageMessage(error: CommanderError, command: Command): string {
+  if (error.code === "commander.help") {
+    const children = command.commands.map((child) => child.name()).join(", ");
+    return `'${fullName(command)}' needs one of: ${children}.`;
+  }
+  const text = error.message.replace(/^error: /, "").replace(/\n/g, " ");
+  const sentence = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.)?]$/.test(sentence) ? sentence : `${sentence}.`;
+}
+
+/** Whether JSON is asked for, by the words alone: known even where the command line is not understood. */
+function asksForJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf("--");
+  return (end < 0 ? argv : argv.slice(0, end)).includes("--json");
+}
+
+/** A fault of this program, with its stack for the report. The exit code is 2: a fault is never "not valid". */
+async function reportFault(error: unknown, session: Session, json: boolean): Promise<void> {
+  const fault = error instanceof Error ? error : new Error(String(error));
+  await session.fail(json, {
+    code: "INTERNAL",
+    message: `Unexpected fault: ${fault.message}`,
+    nextStep: "Run the command again; if it happens again, report it with what standard error says.",
+  });
+  await session.output.note(
+    `${(fault.stack ?? "")
+      .split("\n")
+      .map((line) => `  ${visible(line.trim())}\n`)
+      .join("")}`,
+  );
+}
+
+/** Runs one command line and answers with the exit code. Nothing is thrown. */
+export async function run(argv: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
+  const session = new Session(surroundings);
+  const json = asksForJson(argv);
+  let help = "";
+  const program = await commandLine(argv, session, (text) => {
+    help += text;
+  });
+  try {
+    await program.parseAsync(argv.length === 0 ? ["--help"] : [...argv], { from: "user" });
+  } catch (error) {
+    if (error instanceof OutputError) {
+      await session.fail(false, error.failure);
+    } else if (!(error instanceof CommanderError)) {
+      await reportFault(error, session, json);
+    } else if (error.exitCode === 0) {
+      await session.output.result(help);
+    } else {
+      const command = namedCommand(program, argv);
+      await session.fail(json, usageFailure(usageMessage(error, command), fullName(command)));
+    }
+  }
+  return session.exitCode;
+}

@@ -1,0 +1,29 @@
+import { expect, test } from "vitest";
+import { fields, table } from "./text-layout.ts";
+
+test("a table aligns text left and figures right, wide characters included", () => {
+  const rows = [
+    { name: "日本", size: "1.0 KiB" },
+    { name: "plain", size: "12 B" },
+  ];
+  const text = table(
+    rows,
+    [
+      { heading: "NAME", cell: (row) => row.name },
+      { heading: "SIZE", cell: (row) => row.size, side: "right" },
+    ],
+    "Nothing.",
+  );
+  expect(text).toBe("NAME      SIZE\n日本   1.0 KiB\nplain     12 B\n");
+  expect(table([], [], "Nothing.")).toBe("Nothing.\n");
+});
+
+test("fields align their values and leave out what is null", () => {
+  expect(
+    fields([
+      ["Name", "x"],
+      ["Title", null],
+      ["Engagement", "y"],
+    ]),
+  ).toBe("  Name        x\n  Engagement  y\n");
+});

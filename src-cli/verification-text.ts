@@ -1,0 +1,74 @@
+import { assertNever } from "../src-contract/failure.ts";
+import type { SignatureCheck, VerificationMethod, VerificationReport } from "../src-contract/findings.ts";
+import { findingsText, findingTotals } from "./findings-text.ts";
+import { amountText, durationText, sizeText } from "./human-text.ts";
+import type { Paint } from "./paint.ts";
+import { visible } from "./terminal-text.ts";
+import { fields } from "./text-layout.ts";
+
+export const COULD_NOT_BE_VERIFIED = "COULD NOT BE VERIFIED";
+
+/** What a verification did, as a sentence that claims no more than it did. */
+function methodText(method: VerificationMethod): string {
+  switch (method) {
+    case "bag":
+      return "every file was read and compared with the bag's manifests; there is no seal";
+    case "sealed archive":
+      return "every part of the archive was read; headers, manifest.json and manifest-sha256.txt agree or are reported";
+    case "sealed archive, full":
+      return "every part of the archive was read, and every file's digest computed again";
+    case "sealed bag":
+      return "every file of the unpacked bag was read and held against the seal";
+    case "reference sources":
+      return "the source files were read again and held against the seal";
+    case "attested by the store":
+      return "the store's own record was compared with the seal; no byte was read";
+    default:
+      return assertNever(method);
+  }
+}
+
+function banner(report: VerificationReport, paint: Paint): string {
+  const target = visible(report.target);
+  switch (report.verdict) {
+    case "valid":
+      return `${paint("good", "VALID")}  ${target}\n\n`;
+    case "not valid":
+      return `${paint("bad", "NOT VALID")}  ${target}\n\n`;
+    case "attested":
+      return `${paint("doubtful", "ATTESTED")}  ${target}\n\n`;
+    default:
+      return assertNever(report.verdict);
+  }
+}
+
+function signaturesText(signatures: readonly SignatureCheck[], sealed: boolean): string | null {
+  if (signatures.length > 0) {
+    const invalid = signatures.filter((signature) => signature.state === "invalid").length;
+    return `${amountText(signatures.length, "signature")}${invalid === 0 ? ", all valid" : `, ${invalid} INVALID`}`;
+  }
+  return sealed ? "none: nobody signed this package" : null;
+}
+
+/** The report of a verification: verdict first, then what was done, then findings by code, then signatures. */
+export function* verificationText(report: VerificationReport, paint: Paint): Generator<string> {
+  const { counts } = report;
+  const parts = counts.parts === undefined ? "" : `, ${amountText(counts.parts, "part")}`;
+  yield banner(report, paint);
+  yield fields([
+    ["Method", methodText(report.method)],
+    ["Package", report.packageId === undefined ? null : visible(report.packageId)],
+    ["Package digest", report.packageDigest === undefined ? null : visible(report.packageDigest)],
+    ["BagIt version", report.bagitVersion === undefined ? null : visible(report.bagitVersion)],
+    ["Content", `${amountText(counts.files, "file")}, ${sizeText(counts.bytes)}${parts}`],
+    ["Findings", findingTotals(counts.errors, counts.warnings)],
+    ["Signatures", signaturesText(report.signatures, report.sealed)],
+    ["Took", durationText(Date.parse(report.finished) - Date.parse(report.started))],
+  ]);
+  yield* findingsText(report.findings, paint);
+  if (report.signatures.length > 0) yield "\n  Signed by\n";
+  for (const signature of report.signatures) {
+    const state = signature.state === "valid" ? paint("good", "valid  ") : paint("bad", "INVALID");
+    yield `    ${state}  key ${visible(signature.fingerprint)}\n             ${visible(signature.file)}\n`;
+  }
+}
