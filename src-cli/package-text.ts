@@ -4,7 +4,7 @@ import { visible } from "./terminal-text.ts";
 import type { Column } from "./text-layout.ts";
 
 /** Where a package's bytes are, in words. */
-export function holdingText(summary: PackageSummary): string {
+function holdingText(summary: PackageSummary): string {
   const here = { held: "on this device", reference: "sealed, not held", remote: "not on this device" };
   const stored = summary.storedIn === null ? "not stored" : `stored in ${visible(summary.storedIn)}`;
   return `${here[summary.holding]}, ${stored}`;
