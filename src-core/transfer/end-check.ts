@@ -1,0 +1,47 @@
+import type { CancelSignal } from "../../src-contract/progress.ts";
+import type { ObjectInfo, Vault } from "../ports.ts";
+import { digestRange } from "../vault/pump-range.ts";
+import { inLanes, type PartRange, partRanges } from "./part-lanes.ts";
+import type { ByteMeter } from "./progress-meter.ts";
+import { type RetryPolicy, retrying } from "./retry.ts";
+
+/** How it was found out that a stored archive has the sealed bytes. A store that keeps SHA-256 itself will add its own word here. */
+export type EndCheckMethod = "read back";
+
+export interface ReadBack {
+  readonly vault: Vault;
+  readonly lanes: number;
+  readonly retry: RetryPolicy;
+  readonly signal: CancelSignal | undefined;
+  readonly meter: ByteMeter;
+}
+
+export interface DamagedPart extends PartRange {
+  readonly expected: string;
+  readonly actual: string;
+}
+
+/**
+ * Reads a stored object whole, part by part, and answers with the parts whose SHA-256 is not the expected one, in order.
+ * Throws OBJECT_CHANGED when it is replaced while it is read.
+ */
+export async function damagedParts(
+  { vault, lanes, retry, signal, meter }: ReadBack,
+  object: ObjectInfo,
+  partSize: number,
+  digests: readonly string[],
+): Promise<readonly DamagedPart[]> {
+  const damaged: DamagedPart[] = [];
+  await inLanes(partRanges(object.size, partSize), lanes, signal, async (part, stop) => {
+    const actual = await retrying(retry, stop, () =>
+      digestRange(part.size, (at, bytes) => vault.getRange(object, part.offset + at, bytes, stop), {
+        signal: stop,
+      }),
+    );
+    meter.add(part.size);
+    const expected = digests[part.number - 1] ?? "no such part";
+    if (actual !== expected) damaged.push({ ...part, expected, actual });
+  });
+  meter.end();
+  return damaged.sort((one, other) => one.number - other.number);
+}

@@ -1,0 +1,247 @@
+import { mkdir, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { CancelSignal, Progress } from "../../src-contract/progress.ts";
+import type { Seal } from "../../src-contract/seal.ts";
+import type { Db } from "../catalog/database.ts";
+import { createFileDurably, publishFile, syncFolder, temporaryBeside } from "../durable-files.ts";
+import { asFailure, fail, systemCode } from "../failing.ts";
+import type { Clock, ObjectInfo, RangeSource, Vault } from "../ports.ts";
+import { removeIfThere, withFile, writeFully } from "../vault/folder-files.ts";
+import { isKeySegment } from "../vault/folder-root.ts";
+import { digestRange } from "../vault/pump-range.ts";
+import { type PackageKeys, sealKey } from "../vault/vault-keys.ts";
+import { leaseTransfer, type TransferState } from "./journal.ts";
+import { byteMeter } from "./progress-meter.ts";
+import { dropPartialFile, receiveArchive } from "./receive-archive.ts";
+import { COMMAND_RETRY, type RetryPolicy } from "./retry.ts";
+import { stopTransfer } from "./stop-transfer.ts";
+import { readSmallObject, readStoredSeal, type StoredSeal } from "./stored-seal.ts";
+
+const FOLDER_LANES = 2;
+const LARGEST_SIGNATURE = 1024 * 1024;
+const SIGNATURE_SUFFIX = ".dsse.json";
+
+export interface PullOptions {
+  readonly vault: Vault;
+  readonly vaultName: string;
+  readonly db: Db;
+  readonly engagement: string;
+  readonly packageId: string;
+  /** An existing folder. */
+  readonly folder: string;
+  readonly clock: Clock;
+  readonly signal?: CancelSignal | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+  readonly onState?: ((state: TransferState) => void) | undefined;
+  readonly lanes?: number | undefined;
+  readonly retry?: RetryPolicy | undefined;
+}
+
+/** Paths are absolute if the folder was. */
+export interface PulledPackage {
+  readonly seal: Seal;
+  readonly sealBytes: Uint8Array;
+  readonly packageDigest: string;
+  readonly archive: string;
+  readonly sealFile: string;
+  readonly signatures: readonly string[];
+  /** Of the archive. */
+  readonly bytes: number;
+}
+
+/**
+ * Fetches a stored package as `<name>.tar`, `<name>.signatures/` and, last, `<name>.seal.json`, so that a folder with the seal holds it whole.
+ * Every part is verified against the seal as it lands; files inside the archive are not looked at. Goes on where an earlier run stopped.
+ * Throws PACKAGE_NOT_STORED, BUSY, PATH_EXISTS, DISK_FULL, DIGEST_MISMATCH, OBJECT_CHANGED.
+ */
+export async function pullPackage(options: PullOptions): Promise<PulledPackage> {
+  const { vault, vaultName, db, clock, signal } = options;
+  const { stored, object } = await findStored(vault, options.engagement, options.packageId, signal);
+  const { seal, packageDigest, keys } = stored;
+  const archive = join(options.folder, seal.archive);
+  const plan = {
+    direction: "pull",
+    vault: vaultName,
+    target: archive,
+    packageId: seal.packageId,
+    packageDigest,
+  } as const;
+  const lease = leaseTransfer(db, plan, clock);
+  try {
+    if (lease.found.state === "failed" || lease.found.packageDigest !== packageDigest) {
+      for (const upload of lease.uploads()) {
+        await dropPartialFile(upload);
+        lease.dropUpload(upload.key);
+      }
+      lease.restart();
+    }
+    const advance = (state: TransferState) => {
+      lease.advance(state);
+      options.onState?.(state);
+    };
+    advance("receiving");
+    const meter = byteMeter("receive", seal.archiveSize, seal.archive, clock, options.onProgress);
+    const context = {
+      vault,
+      lease,
+      signal,
+      meter,
+      advance,
+      lanes: options.lanes ?? FOLDER_LANES,
+      retry: options.retry ?? COMMAND_RETRY,
+    };
+    await receiveArchive(context, object, seal, archive);
+    const base = join(options.folder, seal.archive.slice(0, -".tar".length));
+    const signatures = await pullSignatures(vault, keys, `${base}.signatures`, signal);
+    await createOrSame(`${base}.seal.json`, stored.sealBytes);
+    lease.finish("received");
+    options.onState?.("received");
+    const { sealBytes } = stored;
+    return {
+      seal,
+      sealBytes,
+      packageDigest,
+      archive,
+      sealFile: `${base}.seal.json`,
+      signatures,
+      bytes: seal.archiveSize,
+    };
+  } catch (error) {
+    throw await stopTransfer(lease, { abortUpload: dropPartialFile }, error, false);
+  } finally {
+    lease.release();
+  }
+}
+
+/** The seal of a stored package and its archive, whose size is the sealed one. Throws PACKAGE_NOT_STORED or NOT_VALID. */
+export async function findStored(
+  vault: Vault,
+  engagement: string,
+  packageId: string,
+  signal?: CancelSignal,
+): Promise<{ readonly stored: StoredSeal; readonly object: ObjectInfo }> {
+  const stored = await readStoredSeal(vault, { seal: sealKey(engagement, packageId) }, signal);
+  if (stored === null) {
+    throw fail(
+      "PACKAGE_NOT_STORED",
+      `Package ${packageId} is not in the vault ${vault.location}.`,
+      "Push it from the device that holds it.",
+      { subject: packageId },
+    );
+  }
+  const object = await vault.head(stored.keys.archive);
+  if (object?.size !== stored.seal.archiveSize) {
+    throw fail(
+      "NOT_VALID",
+      `The vault holds the seal of package ${packageId}, but ${object === null ? "not its archive" : `its archive has ${object.size} bytes instead of ${stored.seal.archiveSize}`}.`,
+      "Find out who changed the vault; push the package again from a device that holds it.",
+      {
+        subject: stored.keys.archive,
+        details: { sealed: stored.seal.archiveSize, stored: object?.size ?? null },
+      },
+    );
+  }
+  return { stored, object };
+}
+
+/**
+ * Fetches manifest.json as a stream into the new file `target` (PATH_EXISTS when taken) and holds it against the seal: DIGEST_MISMATCH and no
+ * file when it differs. Not resumable: it is small beside the archive.
+ */
+export async function pullManifest(
+  vault: Vault,
+  { seal, keys }: Pick<StoredSeal, "seal" | "keys">,
+  target: string,
+  signal?: CancelSignal,
+): Promise<void> {
+  const object = await vault.head(keys.manifest);
+  if (object === null) {
+    throw fail(
+      "PACKAGE_NOT_STORED",
+      `${keys.manifest} is missing in the vault.`,
+      "Push the package again from a device that holds it.",
+      { subject: keys.manifest },
+    );
+  }
+  const temporary = temporaryBeside(target);
+  try {
+    await withFile(temporary, "wx", async (handle) => {
+      const sha256 = await digestRange(
+        object.size,
+        (at, bytes) => vault.getRange(object, at, bytes, signal),
+        {
+          signal,
+          also: (at, bytes) => writeFully(handle, at, bytes),
+        },
+      );
+      if (sha256 !== seal.manifestSha256) {
+        throw fail(
+          "DIGEST_MISMATCH",
+          `${keys.manifest} in the vault differs from what was sealed.`,
+          "Verify the package in the vault in full.",
+          {
+            subject: keys.manifest,
+            details: { expected: seal.manifestSha256, actual: sha256 },
+          },
+        );
+      }
+      await handle.sync();
+    });
+    await publishFile(temporary, target);
+  } catch (error) {
+    await removeIfThere(temporary);
+    throw asFailure(error, target);
+  }
+}
+
+/**
+ * Fetches the signature envelopes into `folder`, which is made when there are any; answers with their paths in order of name.
+ * Whether they are valid is not looked at. What has another kind of name, or over 1 MiB, is no signature and is left.
+ */
+export async function pullSignatures(
+  vault: Vault,
+  keys: PackageKeys,
+  folder: string,
+  signal?: CancelSignal,
+): Promise<readonly string[]> {
+  const files: string[] = [];
+  for await (const { key } of vault.list(keys.signaturesPrefix)) {
+    const name = key.slice(keys.signaturesPrefix.length);
+    if (name.includes("/") || !isKeySegment(name) || !name.endsWith(SIGNATURE_SUFFIX)) continue;
+    const bytes = (await readSmallObject(vault, key, LARGEST_SIGNATURE, signal))?.bytes ?? null;
+    if (bytes === null) continue;
+    const file = join(folder, name);
+    if (files.length === 0) await makeFolder(folder);
+    await createOrSame(file, bytes);
+    files.push(file);
+  }
+  return files;
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+    await syncFolder(dirname(folder));
+  } catch (error) {
+    throw asFailure(error, folder);
+  }
+}
+
+/** Creates a file; one with the same bytes is a success, any other is PATH_EXISTS. */
+async function createOrSame(file: string, bytes: Uint8Array): Promise<void> {
+  try {
+    await createFileDurably(file, bytes);
+  } catch (error) {
+    if (systemCode(error) === "EEXIST" && Buffer.compare(await readFile(file), bytes) === 0) return;
+    throw asFailure(error, file);
+  }
+}
+
+/** Ranges of that very version of a stored archive; OBJECT_CHANGED once it was replaced. Bytes are not held against the seal. */
+export function openStoredArchive(vault: Vault, object: ObjectInfo): RangeSource {
+  return {
+    size: object.size,
+    read: (offset, target, signal) => vault.getRange(object, offset, target, signal),
+    close: async () => undefined,
+  };
+}

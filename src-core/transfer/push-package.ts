@@ -1,0 +1,304 @@
+import { basename } from "node:path";
+import type { CancelSignal, Progress } from "../../src-contract/progress.ts";
+import type { Seal } from "../../src-contract/seal.ts";
+import type { Db } from "../catalog/database.ts";
+import { fail } from "../failing.ts";
+import type { Clock, RangeSource, Vault } from "../ports.ts";
+import { assertFits } from "../vault/folder-health.ts";
+import { type PackageKeys, packageKeys } from "../vault/vault-keys.ts";
+import { damagedParts, type EndCheckMethod } from "./end-check.ts";
+import { digestParts, openFileSource, readSmallFile } from "./file-source.ts";
+import { leaseTransfer, type TransferState } from "./journal.ts";
+import { byteMeter } from "./progress-meter.ts";
+import { COMMAND_RETRY, type RetryPolicy, retrying } from "./retry.ts";
+import { type SendContext, type SentObject, sendObject } from "./send-object.ts";
+import { stopTransfer } from "./stop-transfer.ts";
+import { readStoredRecord, type StoredRecord, writeStoredRecord } from "./stored-record.ts";
+import { packageDigestOf, readStoredSeal } from "./stored-seal.ts";
+
+/** Two keep a disk busy while the other part is hashed; a store over a network will want more. */
+const FOLDER_LANES = 2;
+/** Up to here manifest.json is one object in memory; beyond, it is sent in parts of this size. */
+const MANIFEST_PART = 16 * 1024 * 1024;
+const LARGEST_SIGNATURE = 1024 * 1024;
+
+export interface PushOptions {
+  readonly vault: Vault;
+  readonly vaultName: string;
+  readonly db: Db;
+  readonly engagement: string;
+  readonly seal: Seal;
+  readonly sealBytes: Uint8Array;
+  /** Read in several ranges at once; stays open. */
+  readonly archive: RangeSource;
+  readonly manifestFile: string;
+  /** Stored under their own names. */
+  readonly signatureFiles: readonly string[];
+  /** Who stores it, as a key segment: a key's fingerprint or a device's name. */
+  readonly actor: string;
+  readonly clock: Clock;
+  readonly signal?: CancelSignal | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /**
+   * Called when the bytes of part `partIndex` (from 0; archive bytes [offset, offset + size)) are not the sealed ones, before the upload is
+   * dropped. What it throws, naming the changed files, becomes the failure; else it is DIGEST_MISMATCH.
+   */
+  readonly onMismatch?: ((partIndex: number, offset: number, size: number) => Promise<void>) | undefined;
+  readonly onState?: ((state: TransferState) => void) | undefined;
+  readonly lanes?: number | undefined;
+  readonly retry?: RetryPolicy | undefined;
+}
+
+export interface PushedPackage {
+  /** Bytes of the archive in the vault. */
+  readonly bytes: number;
+  readonly alreadyStored: boolean;
+  /** How the end check was done, by whoever stored it. */
+  readonly method: string;
+  /** Null when the vault has no record for a package that was stored before. */
+  readonly stored: StoredRecord | null;
+}
+
+/**
+ * Sends a sealed package into a vault: archive, manifest.json, signatures, end check, stored record, and seal.json last, which makes it count.
+ * Safe to run again after any end of an earlier run, and for a package that is stored already. One process runs it at a time (BUSY).
+ */
+export async function pushPackage(options: PushOptions): Promise<PushedPackage> {
+  const { vault, seal, sealBytes, db, clock } = options;
+  const keys = packageKeys(options.engagement, seal.packageId, seal.archive.slice(0, -".tar".length));
+  const packageDigest = packageDigestOf(sealBytes);
+  const plan = {
+    direction: "push",
+    vault: options.vaultName,
+    target: keys.archive,
+    packageId: seal.packageId,
+    packageDigest,
+  } as const;
+  const lease = leaseTransfer(db, plan, clock);
+  let refused = false;
+  try {
+    const retry = options.retry ?? COMMAND_RETRY;
+    const context = { vault, lease, retry, signal: options.signal, lanes: options.lanes ?? FOLDER_LANES };
+    if (lease.found.state === "failed" || lease.found.packageDigest !== packageDigest) {
+      for (const upload of lease.uploads()) {
+        await retrying(retry, options.signal, () => vault.abortUpload(upload));
+        lease.dropUpload(upload.key);
+      }
+      lease.restart();
+    }
+    const push = new Push(options, context, keys, packageDigest, () => {
+      refused = true;
+    });
+    return await push.run();
+  } catch (error) {
+    throw await stopTransfer(lease, vault, error, refused);
+  } finally {
+    lease.release();
+  }
+}
+
+/** One run of a push, under its lease. */
+class Push {
+  readonly #options: PushOptions;
+  readonly #context: SendContext;
+  readonly #keys: PackageKeys;
+  readonly #packageDigest: string;
+  readonly #onRefused: () => void;
+
+  constructor(
+    options: PushOptions,
+    context: SendContext,
+    keys: PackageKeys,
+    packageDigest: string,
+    onRefused: () => void,
+  ) {
+    this.#options = options;
+    this.#context = context;
+    this.#keys = keys;
+    this.#packageDigest = packageDigest;
+    this.#onRefused = onRefused;
+  }
+
+  async run(): Promise<PushedPackage> {
+    const { vault, lease } = this.#context;
+    const { seal, sealBytes, archive } = this.#options;
+    if (await this.#isStored()) {
+      await this.#sendSignatures();
+      await this.#sweep();
+      lease.finish("stored");
+      const stored = await readStoredRecord(vault, this.#keys, this.#packageDigest);
+      return {
+        bytes: seal.archiveSize,
+        alreadyStored: true,
+        method: stored?.method ?? "not recorded",
+        stored,
+      };
+    }
+    if (archive.size !== seal.archiveSize) {
+      throw fail(
+        "SOURCE_CHANGED",
+        `The archive has ${archive.size} bytes; ${seal.archiveSize} were sealed.`,
+        "Restore the sealed archive; nothing was sent.",
+        {
+          details: { actual: archive.size, sealed: seal.archiveSize },
+        },
+      );
+    }
+    this.#advance("sending-archive");
+    const sent = await this.#sendArchive();
+    this.#advance("sending-manifest");
+    const manifest = await this.#sendManifest();
+    this.#advance("sending-signatures");
+    await this.#sendSignatures();
+    this.#advance("checking");
+    const method = await this.#endCheck(sent, manifest);
+    this.#advance("recording");
+    const stored = await this.#again(() =>
+      writeStoredRecord(vault, this.#keys, {
+        packageId: seal.packageId,
+        packageDigest: this.#packageDigest,
+        archive: sent.info,
+        method,
+        actor: this.#options.actor,
+        now: this.#options.clock.now(),
+      }),
+    );
+    this.#advance("sealing");
+    await this.#again(() => vault.put(this.#keys.seal, sealBytes));
+    await this.#sweep();
+    lease.finish("stored");
+    this.#options.onState?.("stored");
+    return { bytes: seal.archiveSize, alreadyStored: false, method, stored };
+  }
+
+  #advance(state: TransferState): void {
+    this.#context.lease.advance(state);
+    this.#options.onState?.(state);
+  }
+
+  #again<T>(work: () => Promise<T>): Promise<T> {
+    return retrying(this.#context.retry, this.#context.signal, work);
+  }
+
+  /** True when this very seal and an archive of its size are there. A seal without its archive (somebody deleted it) is sent again. */
+  async #isStored(): Promise<boolean> {
+    const { vault } = this.#context;
+    const found = await this.#again(() => readStoredSeal(vault, this.#keys));
+    if (found === null) return false;
+    if (found.packageDigest !== this.#packageDigest) {
+      throw fail(
+        "OBJECT_CONFLICT",
+        `The vault holds another seal of package ${this.#options.seal.packageId}.`,
+        "Nothing stored is ever rewritten: compare the two packages.",
+        {
+          subject: this.#keys.seal,
+          details: { stored: found.packageDigest, here: this.#packageDigest },
+        },
+      );
+    }
+    const archive = await this.#again(() => vault.head(this.#keys.archive));
+    return archive?.size === this.#options.seal.archiveSize;
+  }
+
+  #sendArchive(): Promise<SentObject> {
+    const { seal, archive, clock, onProgress } = this.#options;
+    return sendObject(this.#context, {
+      key: this.#keys.archive,
+      source: archive,
+      partSize: seal.partSize,
+      digests: seal.parts,
+      meter: byteMeter("send", archive.size, seal.archive, clock, onProgress),
+      beforeSending: async (bytes) => assertFits(await this.#context.vault.health(), archive.size, bytes),
+      beforeCompleting: () => this.#advance("completing"),
+      onRefused: async ({ number, offset, size }) => {
+        this.#onRefused();
+        await this.#options.onMismatch?.(number - 1, offset, size);
+      },
+    });
+  }
+
+  async #sendManifest(): Promise<SentObject> {
+    const { seal, manifestFile, clock, onProgress } = this.#options;
+    const { vault } = this.#context;
+    const source = await openFileSource(manifestFile);
+    try {
+      const digests = await digestParts(source, MANIFEST_PART);
+      if (digests.whole !== seal.manifestSha256) {
+        throw fail(
+          "DIGEST_MISMATCH",
+          `${manifestFile} is not the sealed manifest.`,
+          "Restore it from the archive.",
+          { subject: manifestFile },
+        );
+      }
+      if (source.size <= MANIFEST_PART) {
+        const bytes = new Uint8Array(source.size);
+        await source.read(0, bytes);
+        return { info: await this.#again(() => vault.put(this.#keys.manifest, bytes)), ours: true };
+      }
+      return await sendObject(this.#context, {
+        key: this.#keys.manifest,
+        source,
+        partSize: MANIFEST_PART,
+        digests: digests.parts,
+        meter: byteMeter("send", source.size, "manifest.json", clock, onProgress),
+        beforeSending: async () => undefined,
+        beforeCompleting: () => undefined,
+        onRefused: async () => this.#onRefused(),
+      });
+    } finally {
+      await source.close();
+    }
+  }
+
+  async #sendSignatures(): Promise<void> {
+    for (const file of this.#options.signatureFiles) {
+      const bytes = await readSmallFile(file, LARGEST_SIGNATURE);
+      await this.#again(() =>
+        this.#context.vault.put(`${this.#keys.signaturesPrefix}${basename(file)}`, bytes),
+      );
+    }
+  }
+
+  /** Reads back what lies in the vault. What this transfer stored and is not right is taken away again, so that the next run can store it. */
+  async #endCheck(archive: SentObject, manifest: SentObject): Promise<EndCheckMethod> {
+    const { seal, clock, onProgress } = this.#options;
+    const checks = [
+      { sent: archive, partSize: seal.partSize, digests: seal.parts },
+      { sent: manifest, partSize: Math.max(manifest.info.size, 1), digests: [seal.manifestSha256] },
+    ];
+    for (const { sent, partSize, digests } of checks) {
+      const { key, size } = sent.info;
+      const meter = byteMeter("verify", size, key, clock, onProgress);
+      const [damaged] = await damagedParts({ ...this.#context, meter }, sent.info, partSize, digests);
+      if (damaged === undefined) continue;
+      const details = { key, part: damaged.number, expected: damaged.expected, actual: damaged.actual };
+      if (!sent.ours) {
+        throw fail(
+          "OBJECT_CONFLICT",
+          `Somebody else stored ${key}, and its part ${damaged.number} is not the sealed one.`,
+          "Nothing stored is ever rewritten: find out who stored it.",
+          { subject: key, details },
+        );
+      }
+      await this.#context.vault.delete(key);
+      this.#context.lease.dropUpload(key);
+      throw fail(
+        "DIGEST_MISMATCH",
+        `Part ${damaged.number} of ${key} reads back from the vault with other bytes than were sent. It was removed; the package is not stored.`,
+        "Check the vault's disk, then run the same command again: it is sent anew.",
+        { subject: key, details },
+      );
+    }
+    return "read back";
+  }
+
+  /** A stored package needs no upload any more: what crashed runs and devices that lost a race left behind is dropped. */
+  async #sweep(): Promise<void> {
+    const { vault } = this.#context;
+    const { archiveSize, partSize } = this.#options.seal;
+    for await (const upload of vault.listUploads(this.#keys.prefix)) {
+      await vault.abortUpload({ ...upload, size: archiveSize, partSize });
+    }
+  }
+}

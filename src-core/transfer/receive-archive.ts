@@ -1,0 +1,242 @@
+import { randomBytes } from "node:crypto";
+import { constants, lstat, open, statfs } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import type { CancelSignal } from "../../src-contract/progress.ts";
+import type { Seal } from "../../src-contract/seal.ts";
+import { exists, publishFile, syncFolder } from "../durable-files.ts";
+import { asFailure, fail, systemCode } from "../failing.ts";
+import type { ObjectInfo, StoredPart, UploadRef, Vault } from "../ports.ts";
+import { READ, readFully, removeIfThere, withFile, writeFully } from "../vault/folder-files.ts";
+import { digestRange } from "../vault/pump-range.ts";
+import type { TransferLease, TransferState } from "./journal.ts";
+import { inLanes, type PartRange, partRanges } from "./part-lanes.ts";
+import type { ByteMeter } from "./progress-meter.ts";
+import { type RetryPolicy, retrying } from "./retry.ts";
+
+export interface ReceiveContext {
+  readonly vault: Vault;
+  readonly lease: TransferLease;
+  readonly lanes: number;
+  readonly retry: RetryPolicy;
+  readonly signal: CancelSignal | undefined;
+  readonly meter: ByteMeter;
+  readonly advance: (state: TransferState) => void;
+}
+
+const READ_WRITE = constants.O_RDWR | (constants.O_NOFOLLOW ?? 0);
+
+/**
+ * Fetches a stored archive into the file `target`, which gets its name when it is whole and synced, and only if the name is free.
+ * Every part is held against the seal as it lands (DIGEST_MISMATCH). What an earlier run fetched is read again and kept where it is right.
+ * A file that is at `target` already and is the sealed archive is a success; any other is PATH_EXISTS. The folder must exist.
+ */
+export async function receiveArchive(
+  context: ReceiveContext,
+  object: ObjectInfo,
+  seal: Seal,
+  target: string,
+): Promise<void> {
+  const { lease, signal, meter, advance } = context;
+  const ranges = partRanges(seal.archiveSize, seal.partSize);
+  const known = lease.uploads().find(({ key }) => key === target);
+  if (await exists(target)) {
+    await assertIsArchive(target, ranges, seal, signal);
+    if (known !== undefined) await dropPartialFile(known);
+    return;
+  }
+  const resumed =
+    known === undefined ? [] : await partsOnDisk(known, lease.parts(target), ranges, seal, signal);
+  if (known !== undefined && resumed === null) lease.dropUpload(target);
+  const kept = new Set(resumed?.map(({ number }) => number));
+  const missing = ranges.filter(({ number }) => !kept.has(number));
+  await assertRoom(dirname(target), missing);
+  const partial = known !== undefined && resumed !== null ? known : await beginPartialFile(target, seal);
+  if (partial === known) lease.keepParts(target, resumed ?? []);
+  else lease.addUpload(partial);
+  meter.add(seal.archiveSize - bytesIn(missing));
+  await onPath(partial.uploadId, () => receiveParts(context, object, seal, partial, missing));
+  meter.end();
+  advance("publishing");
+  await onPath(target, () => publishFile(partial.uploadId, target));
+}
+
+function bytesIn(ranges: readonly PartRange[]): number {
+  return ranges.reduce((sum, { size }) => sum + size, 0);
+}
+
+async function onPath<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw asFailure(error, path);
+  }
+}
+
+/** The journal keeps a partial file like an upload: `uploadId` is its path. */
+async function beginPartialFile(target: string, seal: Seal): Promise<UploadRef> {
+  const path = join(dirname(target), `.${basename(target)}.${randomBytes(8).toString("hex")}.partial`);
+  await onPath(path, async () => {
+    await withFile(path, "wx", (handle) => handle.sync());
+    await syncFolder(dirname(path));
+  });
+  return { key: target, uploadId: path, size: seal.archiveSize, partSize: seal.partSize };
+}
+
+/** Removes what was fetched; a file that is gone already is a success. */
+export async function dropPartialFile(upload: UploadRef): Promise<void> {
+  await onPath(upload.uploadId, () => removeIfThere(upload.uploadId));
+}
+
+/** Parts of the journal whose bytes are really in the partial file; null when there is no such file, or it is of another plan. */
+async function partsOnDisk(
+  upload: UploadRef,
+  parts: readonly StoredPart[],
+  ranges: readonly PartRange[],
+  seal: Seal,
+  signal: CancelSignal | undefined,
+): Promise<readonly StoredPart[] | null> {
+  if (upload.size !== seal.archiveSize || upload.partSize !== seal.partSize) {
+    await dropPartialFile(upload);
+    return null;
+  }
+  try {
+    if (!(await lstat(upload.uploadId)).isFile()) return null;
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return null;
+    throw asFailure(error, upload.uploadId);
+  }
+  const right = new Set(
+    await rightParts(
+      upload.uploadId,
+      ranges,
+      seal,
+      parts.map(({ number }) => number),
+      signal,
+    ),
+  );
+  return parts.filter(({ number }) => right.has(number));
+}
+
+/** Those of the numbered parts whose bytes in the file are the sealed ones. */
+async function rightParts(
+  path: string,
+  ranges: readonly PartRange[],
+  seal: Seal,
+  numbers: readonly number[],
+  signal: CancelSignal | undefined,
+): Promise<readonly number[]> {
+  return onPath(path, () =>
+    withFile(path, READ, async (handle) => {
+      const { size: length } = await handle.stat();
+      const right: number[] = [];
+      for (const number of numbers) {
+        const range = ranges[number - 1];
+        if (range === undefined || range.offset + range.size > length) continue;
+        const sha256 = await digestRange(
+          range.size,
+          async (at, bytes) => {
+            if (!(await readFully(handle, range.offset + at, bytes))) bytes.fill(0);
+          },
+          { signal },
+        );
+        if (sha256 === seal.parts[number - 1]) right.push(number);
+      }
+      return right;
+    }),
+  );
+}
+
+async function assertIsArchive(
+  target: string,
+  ranges: readonly PartRange[],
+  seal: Seal,
+  signal: CancelSignal | undefined,
+): Promise<void> {
+  const found = await onPath(target, () => lstat(target));
+  const right =
+    found.isFile() && found.size === seal.archiveSize
+      ? await rightParts(
+          target,
+          ranges,
+          seal,
+          ranges.map(({ number }) => number),
+          signal,
+        )
+      : [];
+  if (right.length === ranges.length) return;
+  throw fail(
+    "PATH_EXISTS",
+    `${target} is already there and is not the sealed archive.`,
+    "Choose another folder, or move it away first.",
+    { subject: target },
+  );
+}
+
+/** Checked before the first byte. The file is not made large in advance: that reserves nothing, and FAT would write it twice. */
+async function assertRoom(folder: string, missing: readonly PartRange[]): Promise<void> {
+  const system = await onPath(folder, () => statfs(folder));
+  const free = system.bavail * system.bsize;
+  const needed = bytesIn(missing);
+  if (needed <= free) return;
+  throw fail(
+    "DISK_FULL",
+    `${needed} bytes are needed in ${folder}; ${free} are free.`,
+    "Free some space, or choose another folder. Nothing was fetched.",
+    {
+      subject: folder,
+      details: { needed, free },
+    },
+  );
+}
+
+async function receiveParts(
+  { vault, lease, lanes, retry, signal, meter }: ReceiveContext,
+  object: ObjectInfo,
+  seal: Seal,
+  partial: UploadRef,
+  missing: readonly PartRange[],
+): Promise<void> {
+  const handle = await open(partial.uploadId, READ_WRITE);
+  const receive = async ({ number, offset, size }: PartRange, stop: CancelSignal): Promise<StoredPart> => {
+    let landed = 0;
+    try {
+      const sha256 = await digestRange(
+        size,
+        (at, bytes) => vault.getRange(object, offset + at, bytes, stop),
+        {
+          signal: stop,
+          also: async (at, bytes) => {
+            await writeFully(handle, offset + at, bytes);
+            landed += bytes.length;
+            meter.add(bytes.length);
+          },
+        },
+      );
+      const expected = seal.parts[number - 1];
+      if (sha256 !== expected) {
+        throw fail(
+          "DIGEST_MISMATCH",
+          `Part ${number} of ${object.key} in the vault differs from what was sealed. Nothing of it was kept.`,
+          "Verify the package in the vault in full; fetch it from another copy.",
+          {
+            subject: object.key,
+            details: { part: number, expected, actual: sha256 },
+          },
+        );
+      }
+      await handle.datasync();
+      return { number, size, tag: sha256 };
+    } catch (error) {
+      meter.add(-landed);
+      throw error;
+    }
+  };
+  try {
+    await inLanes(missing, lanes, signal, async (part, stop) => {
+      lease.addPart(partial.key, await retrying(retry, stop, () => receive(part, stop)));
+    });
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,65 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { FailureCode } from "../../src-contract/failure.ts";
+import type { CancelSignal } from "../../src-contract/progress.ts";
+import { asFailure, throwIfCancelled } from "../failing.ts";
+
+/** When and how often something is tried again; times are milliseconds. */
+export interface RetryPolicy {
+  /** Tries in all, the first one counted. */
+  readonly tries: number;
+  readonly firstMs: number;
+  readonly longestMs: number;
+  /** Waits; ends early, without a failure, when the signal is given. */
+  readonly sleep: (ms: number, signal: CancelSignal | undefined) => Promise<void>;
+  /** From 0 up to but not including 1. */
+  readonly random: () => number;
+}
+
+/** For a command that somebody waits for: a share that hiccups is waited for, at most 15 seconds in all; one that is gone is reported. */
+export const COMMAND_RETRY: RetryPolicy = {
+  tries: 5,
+  firstMs: 500,
+  longestMs: 8_000,
+  sleep,
+  random: Math.random,
+};
+
+/** What time can heal. Everything else (refused bytes, no room, no permission, a conflict) would end the same way again. */
+const CAN_HEAL: ReadonlySet<FailureCode> = new Set(["VAULT_UNREACHABLE", "IO_ERROR", "DATABASE_BUSY"]);
+
+/**
+ * Runs `work` until it succeeds, fails for good, or the tries are used up; the last failure is thrown.
+ * Waits a random time between 0 and firstMs x 2^n ("full jitter"), or longer where the failure's `details.retryAfterMs` says so.
+ */
+export async function retrying<T>(
+  policy: RetryPolicy,
+  signal: CancelSignal | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  for (let tried = 1; ; tried++) {
+    throwIfCancelled(signal);
+    try {
+      return await work();
+    } catch (error) {
+      const { failure } = asFailure(error);
+      if (tried >= policy.tries || !CAN_HEAL.has(failure.code)) throw error;
+      const ceiling = Math.min(policy.longestMs, policy.firstMs * 2 ** (tried - 1));
+      const asked = failure.details?.retryAfterMs;
+      const least = typeof asked === "number" ? Math.min(asked, policy.longestMs) : 0;
+      await policy.sleep(Math.max(least, policy.random() * ceiling), signal);
+    }
+  }
+}
+
+async function sleep(ms: number, signal: CancelSignal | undefined): Promise<void> {
+  const stop = new AbortController();
+  const onAbort = () => stop.abort();
+  signal?.addEventListener("abort", onAbort, { once: true });
+  try {
+    await delay(ms, undefined, { signal: stop.signal });
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
+  }
+}

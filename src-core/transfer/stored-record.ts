@@ -1,0 +1,76 @@
+import { z } from "zod";
+import { sha256HexSchema } from "../../src-contract/names.ts";
+import type { ObjectInfo, Vault } from "../ports.ts";
+import type { PackageKeys } from "../vault/vault-keys.ts";
+import type { EndCheckMethod } from "./end-check.ts";
+import { readSmallObject } from "./stored-seal.ts";
+
+const LARGEST_RECORD = 64 * 1024;
+
+/** Who stored a package when, and how it was found to be right: `stored/<actor>-<time>.json`. */
+const storedRecordSchema = z.object({
+  format: z.literal("strongroom-stored/1"),
+  packageId: z.string(),
+  packageDigest: sha256HexSchema,
+  /** The archive's size in bytes and the store's version of it, as they were after storing. */
+  size: z.number().int(),
+  version: z.string(),
+  method: z.string(),
+  actor: z.string(),
+  /** RFC 3339, UTC. */
+  time: z.string(),
+});
+export type StoredRecord = z.infer<typeof storedRecordSchema>;
+
+export async function writeStoredRecord(
+  vault: Vault,
+  keys: PackageKeys,
+  facts: {
+    packageId: string;
+    packageDigest: string;
+    archive: ObjectInfo;
+    method: EndCheckMethod;
+    actor: string;
+    now: number;
+  },
+): Promise<StoredRecord> {
+  const time = new Date(facts.now).toISOString();
+  const record: StoredRecord = {
+    format: "strongroom-stored/1",
+    packageId: facts.packageId,
+    packageDigest: facts.packageDigest,
+    size: facts.archive.size,
+    version: facts.archive.version,
+    method: facts.method,
+    actor: facts.actor,
+    time,
+  };
+  // No colons: they cannot be in a file name on Windows.
+  const key = `${keys.storedPrefix}${facts.actor}-${time.replaceAll(/[-:]/g, "")}.json`;
+  await vault.put(key, Buffer.from(`${JSON.stringify(record, null, 2)}\n`));
+  return record;
+}
+
+/** The first record of this package digest, or null. What is not a record of a known form is passed over: it proves nothing. */
+export async function readStoredRecord(
+  vault: Vault,
+  keys: PackageKeys,
+  packageDigest: string,
+): Promise<StoredRecord | null> {
+  for await (const { key } of vault.list(keys.storedPrefix)) {
+    const found = await readSmallObject(vault, key, LARGEST_RECORD);
+    const parsed = storedRecordSchema.safeParse(jsonOrNothing(found?.bytes ?? null));
+    if (parsed.success && parsed.data.packageDigest === packageDigest) return parsed.data;
+  }
+  return null;
+}
+
+function jsonOrNothing(bytes: Uint8Array | null): unknown {
+  if (bytes === null) return null;
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
+}
