@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
-import { type FileHandle, open } from "node:fs/promises";
 import type { CancelSignal } from "../../src-contract/progress.ts";
-import { asFailure, type FailureError, fail, throwIfCancelled } from "../failing.ts";
+import { openFileSource } from "../archive/file-source.ts";
+import { type FailureError, fail, throwIfCancelled } from "../failing.ts";
 import type { RangeSource } from "../ports.ts";
 import { MAX_LINE_BYTES } from "./manifest-layout.ts";
 
@@ -33,7 +33,7 @@ export async function* manifestLines(
   origin: ManifestOrigin,
   signal: CancelSignal | undefined,
 ): AsyncGenerator<string[]> {
-  const opened = typeof origin.source === "string" ? await openFile(origin.source) : origin.source;
+  const opened = typeof origin.source === "string" ? await openFileSource(origin.source) : origin.source;
   try {
     const buffer = Buffer.allocUnsafe(MAX_LINE_BYTES + READ_BYTES);
     let kept = 0;
@@ -76,43 +76,4 @@ function decode(origin: ManifestOrigin, bytes: Buffer, firstLine: number): strin
     }
   }
   return lines;
-}
-
-async function openFile(path: string): Promise<RangeSource> {
-  let handle: FileHandle | undefined;
-  try {
-    handle = await open(path, "r");
-    const { size } = await handle.stat();
-    return fileSource(handle, size, path);
-  } catch (error) {
-    await handle?.close();
-    throw asFailure(error, path);
-  }
-}
-
-function fileSource(handle: FileHandle, size: number, path: string): RangeSource {
-  return {
-    size,
-    async read(offset, target) {
-      for (let done = 0; done < target.length; ) {
-        const { bytesRead } = await handle
-          .read(target, done, target.length - done, offset + done)
-          .catch((error: unknown) => {
-            throw asFailure(error, path);
-          });
-        if (bytesRead === 0) {
-          throw fail(
-            "SOURCE_CHANGED",
-            `${path} became shorter while it was read.`,
-            "Run the command again.",
-            {
-              subject: path,
-            },
-          );
-        }
-        done += bytesRead;
-      }
-    },
-    close: () => handle.close(),
-  };
 }
