@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { Failure } from "../src-contract/failure.ts";
 import { type Request, requestSchemas } from "../src-contract/vault-api.ts";
+import { fullName, usageFailure } from "./usage.ts";
 
 export type RequestName = keyof typeof requestSchemas;
 
@@ -19,21 +20,6 @@ function nameOnCommandLine(command: Command, field: string): string {
   if (other !== undefined) return other;
   const isArgument = command.registeredArguments.some((argument) => argument.name() === field);
   return isArgument ? `<${field}>` : `--${field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-}
-
-/** The full name of a command, `strongroom package build`. */
-export function fullName(command: Command): string {
-  return command.parent === null ? command.name() : `${fullName(command.parent)} ${command.name()}`;
-}
-
-/** How a command line that is not understood is answered, wherever that was found. */
-export function usageFailure(message: string, commandName: string, subject?: string): Failure {
-  return {
-    code: "INVALID_INPUT",
-    message,
-    nextStep: `Run '${commandName} --help' to see what it takes.`,
-    ...(subject === undefined ? {} : { subject }),
-  };
 }
 
 function quoted(value: unknown): string {

@@ -3,9 +3,9 @@ import { Command, CommanderError } from "commander";
 import { COMMANDS, GROUPS } from "./command-table.ts";
 import { FIRST_STEPS } from "./help-text.ts";
 import { OutputError } from "./output.ts";
-import { fullName, usageFailure } from "./request-check.ts";
 import { type ExitCode, Session, type Surroundings } from "./session.ts";
 import { visible } from "./terminal-text.ts";
+import { fullName, usageFailure } from "./usage.ts";
 
 function version(): string {
   const file: unknown = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));

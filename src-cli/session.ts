@@ -7,7 +7,7 @@ import { jsonChunks } from "./json-text.ts";
 import type { Output } from "./output.ts";
 import { type Paint, painter } from "./paint.ts";
 import { progressOnTerminal } from "./progress-line.ts";
-import { checkRequest, type RequestName } from "./request-check.ts";
+import type { RequestName } from "./request-check.ts";
 
 /** 0 done or valid, 1 verification failed, 2 could not be done or verified. */
 export type ExitCode = 0 | 1 | 2;
@@ -51,11 +51,10 @@ export class Session {
 
   /** Calls the vault once and prints the answer as text or JSON. */
   async perform<N extends RequestName, V>(command: Command, job: Job<N, V>): Promise<void> {
-    const notAccepted = checkRequest(job.name, job.request, command);
-    const outcome: Outcome<V> =
-      notAccepted === null
-        ? await this.withVault(command, (vault, options) => job.call(vault, job.request, options))
-        : { ok: false, failure: notAccepted };
+    const { name, request } = job;
+    const outcome = await this.withVault(command, name, request, (vault, options) =>
+      job.call(vault, request, options),
+    );
     if (!outcome.ok) return await this.fail(wantsJson(command), outcome.failure, job.failureHeading);
     const judged = job.judge?.(outcome.value) ?? 0;
     const answer: Outcome<V> = typeof judged === "number" ? outcome : { ok: false, failure: judged };
@@ -66,11 +65,17 @@ export class Session {
     if (typeof judged !== "number") await this.output.note(failureText(judged));
   }
 
-  /** Opens the vault for `work`, shows its progress, and closes the vault whatever happens. */
-  async withVault<V>(
+  /** Checks a request, opens the vault for `work`, shows its progress, and closes the vault whatever happens. */
+  async withVault<N extends RequestName, V>(
     command: Command,
+    name: N,
+    request: Request<N>,
     work: (vault: VaultApi, options: CallOptions) => Promise<Outcome<V>>,
   ): Promise<Outcome<V>> {
+    // Loaded here because the schemas are half of the start-up time, and help needs none of them.
+    const { checkRequest } = await import("./request-check.ts");
+    const notAccepted = checkRequest(name, request, command);
+    if (notAccepted !== null) return { ok: false, failure: notAccepted };
     const opened = await this.surroundings.openVault();
     if (!opened.ok) return opened;
     const { signal, now } = this.surroundings;

@@ -6,7 +6,6 @@ import { failureText } from "../failure-text.ts";
 import { examples } from "../help-text.ts";
 import { amountText, sizeText, timeText } from "../human-text.ts";
 import { jsonText } from "../json-text.ts";
-import { checkRequest } from "../request-check.ts";
 import { type Session, wantsJson } from "../session.ts";
 import { visible } from "../terminal-text.ts";
 
@@ -94,11 +93,9 @@ export function define(command: Command, session: Session): void {
     )
     .action(async (reference: string, { search }: { readonly search?: string }) => {
       const query = { package: reference, ...(search === undefined ? {} : { search }) };
-      const notAccepted = checkRequest("packageFiles", query, command);
-      const outcome: Outcome<Failure | null> =
-        notAccepted === null
-          ? await session.withVault(command, (vault) => printFiles(session, command, vault, query))
-          : { ok: false, failure: notAccepted };
+      const outcome = await session.withVault(command, "packageFiles", query, (vault) =>
+        printFiles(session, command, vault, query),
+      );
       if (!outcome.ok) await session.fail(wantsJson(command), outcome.failure);
       else if (outcome.value !== null) session.exitCode = 2;
     });
