@@ -198,3 +198,18 @@ export function bagFinding(code: BagFindingCode, facts: FindingFacts = {}): Find
     message: detail === undefined ? `${text}.` : `${text} (${detail}).`,
   };
 }
+
+/** How a file that could not be read is reported; other codes are the system's own. */
+const UNREADABLE: Readonly<Record<string, BagFindingCode>> = {
+  ELOOP: "SYMLINK",
+  NOT_FILE: "SPECIAL_FILE",
+  DAMAGED: "ARCHIVE_ENTRY_DAMAGED",
+};
+
+/** The finding for a file that could not be read or digested, by the error code. */
+export function unreadableFinding(path: string, code: string): Finding {
+  const known = UNREADABLE[code];
+  return known === undefined
+    ? bagFinding("FILE_UNREADABLE", { path, detail: code })
+    : bagFinding(known, { path });
+}
