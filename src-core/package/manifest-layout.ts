@@ -22,18 +22,30 @@ export function closingLine(list: ListName): string {
  * Digests are written as they are, so they must be hex.
  */
 export function recordText(record: FileRecord): string {
-  let text = `{"path":${JSON.stringify(record.path)},"size":${record.size},"sha256":"${record.sha256}"`;
-  if (record.sha512 !== undefined) text += `,"sha512":"${record.sha512}"`;
-  text += `,"offset":${record.offset},"mediaType":${JSON.stringify(record.mediaType)}`;
-  if (record.mediaTypeByName !== undefined) {
-    text += `,"mediaTypeByName":${JSON.stringify(record.mediaTypeByName)}`;
-  }
-  text += `,"modified":${JSON.stringify(record.modified)}`;
-  if (record.source !== undefined) {
-    const { born, owner, mode, rawPath } = record.source;
-    text += `,"source":${JSON.stringify({ born, owner, mode, rawPath })}`;
-  }
+  const { path, size, sha256, sha512, offset, mediaType, mediaTypeByName, modified, source } = record;
+  let text = `{"path":${quoted(path)},"size":${size},"sha256":"${sha256}"`;
+  if (sha512 !== undefined) text += `,"sha512":"${sha512}"`;
+  text += `,"offset":${offset},"mediaType":${quoted(mediaType)}`;
+  if (mediaTypeByName !== undefined) text += `,"mediaTypeByName":${quoted(mediaTypeByName)}`;
+  text += `,"modified":${quoted(modified)}`;
+  if (source !== undefined) text += `,"source":${sourceText(source)}`;
   return `${text}}`;
+}
+
+function sourceText({ born, owner, mode, rawPath }: NonNullable<FileRecord["source"]>): string {
+  let text = "";
+  if (born !== undefined) text += `,"born":${quoted(born)}`;
+  if (owner !== undefined) text += `,"owner":${quoted(owner)}`;
+  if (mode !== undefined) text += `,"mode":${quoted(mode)}`;
+  if (rawPath !== undefined) text += `,"rawPath":${quoted(rawPath)}`;
+  return `{${text.slice(1)}}`;
+}
+
+/** Printable ASCII but for the quotation mark and the backslash: JSON writes it as it is, and this test is faster than JSON.stringify. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+
+function quoted(text: string): string {
+  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
 }
 
 export function omissionText({ path, reason }: Omission): string {

@@ -13,7 +13,7 @@ const UNSAFE_PATH = /\/\.{0,2}(\/|$)|\0/;
  */
 export function isFileRecord(value: unknown): value is FileRecord {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
-  const { path, size, sha256, sha512, offset, mediaType, mediaTypeByName, modified, source, ...rest } =
+  const { path, size, sha256, sha512, offset, mediaType, mediaTypeByName, modified, source } =
     value as Record<string, unknown>;
   return (
     typeof path === "string" &&
@@ -26,7 +26,7 @@ export function isFileRecord(value: unknown): value is FileRecord {
     (mediaTypeByName === undefined || isMediaType(mediaTypeByName)) &&
     matches(modified, UTC_TIME) &&
     (source === undefined || isSourceNote(source)) &&
-    isEmpty(rest)
+    hasOnly(value, 6, [sha512, mediaTypeByName, source])
   );
 }
 
@@ -52,13 +52,13 @@ export function recordProblem(value: unknown): string {
 
 function isSourceNote(value: unknown): boolean {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
-  const { born, owner, mode, rawPath, ...rest } = value as Record<string, unknown>;
+  const { born, owner, mode, rawPath } = value as Record<string, unknown>;
   return (
     (born === undefined || matches(born, UTC_TIME)) &&
     (owner === undefined || typeof owner === "string") &&
     (mode === undefined || typeof mode === "string") &&
     (rawPath === undefined || typeof rawPath === "string") &&
-    isEmpty(rest)
+    hasOnly(value, 0, [born, owner, mode, rawPath])
   );
 }
 
@@ -76,7 +76,11 @@ function matches(value: unknown, pattern: RegExp): boolean {
   return typeof value === "string" && pattern.test(value);
 }
 
-function isEmpty(rest: object): boolean {
-  for (const key in rest) return key === undefined;
-  return true;
+/** Whether an object has no more members than those that are required and those of the optional ones that are there. */
+function hasOnly(value: object, required: number, optional: readonly unknown[]): boolean {
+  let expected = required;
+  for (const member of optional) if (member !== undefined) expected++;
+  let found = 0;
+  for (const _ in value) found++;
+  return found === expected;
 }

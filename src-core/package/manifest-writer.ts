@@ -13,7 +13,7 @@ import {
 import { comparePaths } from "./path-order.ts";
 
 /** Text is handed to the operating system in pieces of about this many UTF-16 units. */
-const FLUSH_LENGTH = 1024 * 1024;
+const FLUSH_LENGTH = 64 * 1024;
 
 export interface ManifestOptions {
   /** Compute the SHA-512 of manifest.json too. */
