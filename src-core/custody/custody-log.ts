@@ -13,13 +13,12 @@ const EVENT_TYPES = [
   "backup-made",
   "restored",
 ] as const;
-export type CustodyEventType = (typeof EVENT_TYPES)[number];
 
 /** What happened, as the caller tells it. */
 export interface NewCustodyEvent {
   /** RFC 3339, UTC. */
   readonly time: string;
-  readonly type: CustodyEventType;
+  readonly type: (typeof EVENT_TYPES)[number];
   /** Null for what concerns no single package, as a backup. */
   readonly packageId: string | null;
   readonly engagement: string | null;

@@ -3,6 +3,9 @@ import { engagementIdSchema, packageIdSchema, sha256HexSchema } from "../../src-
 import { sealSchema } from "../../src-contract/seal.ts";
 
 export const PAYLOAD_TYPE = "application/vnd.in-toto+json";
+/** `<key fingerprint>-<sha256 of the envelope>.dsse.json`, both in hex: the name cannot be reused for other bytes. */
+export const SIGNATURE_FILE_NAME = /^([0-9a-f]{64})-([0-9a-f]{64})\.dsse\.json$/;
+
 export const PREDICATE_TYPE = "https://strongroom.dev/seal/v1";
 
 const base64Schema = z

@@ -9,6 +9,7 @@ import {
   PAYLOAD_TYPE,
   PREDICATE_TYPE,
   preAuthEncoding,
+  SIGNATURE_FILE_NAME,
   type Statement,
   statementSchema,
 } from "./dsse.ts";
@@ -16,7 +17,6 @@ import { fingerprint, publicKeyDer } from "./signing-key.ts";
 
 /** An envelope has about 1 kB. */
 const MAX_ENVELOPE_BYTES = 64 * 1024;
-const FILE_NAME = /^([0-9a-f]{64})-([0-9a-f]{64})\.dsse\.json$/;
 
 export interface SignatureFile {
   /** `<key fingerprint>-<sha256 of the bytes>.dsse.json` */
@@ -79,7 +79,7 @@ export function verifySignature(
   bytes: Uint8Array,
   packageDigest: string,
 ): SignatureVerdict {
-  const claimed = FILE_NAME.exec(fileName)?.[1] ?? "";
+  const claimed = SIGNATURE_FILE_NAME.exec(fileName)?.[1] ?? "";
   try {
     const { publicKey, time } = verifiedPredicate(fileName, bytes, packageDigest);
     const check: SignatureCheck = { fingerprint: claimed, state: "valid", file: fileName };
@@ -101,7 +101,7 @@ function verifiedPredicate(
   bytes: Uint8Array,
   packageDigest: string,
 ): Statement["predicate"] {
-  const named = FILE_NAME.exec(fileName);
+  const named = SIGNATURE_FILE_NAME.exec(fileName);
   if (named === null) throw new Error("the file name is not that of a signature");
   if (bytes.length > MAX_ENVELOPE_BYTES)
     throw new Error(`the file has more than ${MAX_ENVELOPE_BYTES} bytes`);

@@ -75,7 +75,8 @@ function handover(signed: boolean, withArchiveDigest = true) {
     mkdirSync(join(folder, "site-visit.signatures"));
     writeFileSync(join(folder, "site-visit.signatures", signature.fileName), signature.bytes);
   }
-  const signatureFiles = signed ? [signature.fileName] : [];
+  const hostile = "$(touch pwned).dsse.json";
+  const signatureFiles = signed ? [signature.fileName, hostile] : [hostile];
   const text = howToVerify({ seal, packageDigest, manifest: header, signatureFiles });
   return { seal, packageDigest, text, fingerprint: signature.fileName.slice(0, 64) };
 }
@@ -131,5 +132,5 @@ test("says what is not there: signatures, a digest of the whole archive", () => 
 test("is plain ASCII and holds no free text", () => {
   const { text } = handover(true);
   expect(text).toMatch(/^[\n\x20-\x7e]*$/);
-  expect(text).not.toContain("do not trust");
+  expect(text).not.toMatch(/do not trust|pwned/);
 });

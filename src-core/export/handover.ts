@@ -1,13 +1,13 @@
 import type { ManifestHeader } from "../../src-contract/manifest.ts";
 import type { Seal } from "../../src-contract/seal.ts";
-import { PAYLOAD_TYPE } from "../custody/dsse.ts";
+import { PAYLOAD_TYPE, SIGNATURE_FILE_NAME } from "../custody/dsse.ts";
 
 export interface HandoverFacts {
   readonly seal: Seal;
   /** SHA-256 of seal.json's bytes, hex. */
   readonly packageDigest: string;
   readonly manifest: ManifestHeader;
-  /** Names of the signature files in `<name>.signatures/`; none when the package is not signed. */
+  /** Names of the files in `<name>.signatures/`; what is not named as a signature is left out, since the names become part of commands. */
   readonly signatureFiles: readonly string[];
 }
 
@@ -16,7 +16,9 @@ export interface HandoverFacts {
  * how to verify without Strongroom, with GNU tools and OpenSSL 3. ASCII; holds no free text of the user, so that nothing in it
  * can be mistaken for an instruction. A test runs its commands.
  */
-export function howToVerify(facts: HandoverFacts): string {
+export function howToVerify(all: HandoverFacts): string {
+  const signatureFiles = all.signatureFiles.filter((name) => SIGNATURE_FILE_NAME.test(name));
+  const facts = { ...all, signatureFiles };
   const steps = [sealStep(facts), archiveStep(facts), filesStep(facts), signatureStep(facts)];
   const numbered = steps.map(([title, body], i) => `${i + 1}. ${title}\n\n${body}`);
   return `${[opening(facts), ...numbered, CLOSING].join("\n\n")}\n`;

@@ -17,7 +17,7 @@ code, .path, .seal strong { font-family: ui-monospace, "Cascadia Mono", Menlo, C
 dl { display: grid; grid-template-columns: minmax(9rem, max-content) 1fr; gap: .3rem 1.5rem; margin: 0; }
 dt { color: var(--soft); }
 dd { margin: 0; min-width: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
-ol li { margin: .4rem 0; }
+li { margin: .4rem 0; }
 pre { margin: .35rem 0; padding: .6rem .9rem; background: var(--panel); white-space: pre-wrap; overflow-wrap: anywhere; }
 .files { content-visibility: auto; contain-intrinsic-size: auto 46rem; }
 table { width: 100%; border-collapse: collapse; table-layout: fixed; }

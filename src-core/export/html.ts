@@ -29,13 +29,13 @@ export async function* htmlText(
   for await (const { list, entries } of manifest.batches()) {
     let text = "";
     if (list !== part) {
-      text += part === "emptyFolders" || part === "omitted" ? "</dl>\n" : "";
-      text += list === "files" ? filesHead(header) : `${LIST_HEADS[list]}<dl>\n`;
+      text += part === "emptyFolders" || part === "omitted" ? "</ul>\n" : "";
+      text += list === "files" ? filesHead(header) : `${LIST_HEADS[list]}<ul>\n`;
       part = list;
     }
-    if (list === "emptyFolders") text += entries.map((path) => listItem(path, "empty folder")).join("");
+    if (list === "emptyFolders") text += entries.map((path) => listItem(path, "")).join("");
     else if (list === "omitted") {
-      text += entries.map(({ path, reason }) => listItem(path, OMISSION_REASONS[reason])).join("");
+      text += entries.map(({ path, reason }) => listItem(path, ` (${OMISSION_REASONS[reason]})`)).join("");
     } else {
       for (const record of entries) {
         if (row % ROWS_PER_TABLE === 0) text += tableHead(row, header.fileCount);
@@ -46,9 +46,9 @@ export async function* htmlText(
     }
     yield text;
   }
-  if (part === "emptyFolders" || part === "omitted") yield "</dl>\n";
+  if (part === "emptyFolders" || part === "omitted") yield "</ul>\n";
   if (part !== "files") yield filesHead(header);
-  yield `<footer>Written by ${visibleText(header.program)} from manifest.json of the package. This page is a reading copy: what counts is the package and its digest.</footer>\n</body>\n</html>\n`;
+  yield `</main>\n<footer>Written by ${visibleText(header.program)} from manifest.json of the package. This page is a reading copy: what counts is the package and its digest.</footer>\n</body>\n</html>\n`;
 }
 
 const LIST_HEADS = {
@@ -70,6 +70,7 @@ function pageHead(header: ManifestHeader, packageDigest: string): string {
 </style>
 </head>
 <body>
+<main>
 <header>
 <p class="kind">Sealed evidence package</p>
 <h1>${title}</h1>
@@ -121,8 +122,8 @@ sha256sum -c manifest-sha256.txt</pre></li>
 `;
 }
 
-function listItem(path: string, what: string): string {
-  return `<dt>${what}</dt><dd class="path">${visibleText(path)}</dd>\n`;
+function listItem(path: string, note: string): string {
+  return `<li><span class="path">${visibleText(path)}</span>${note}</li>\n`;
 }
 
 function filesHead(header: ManifestHeader): string {

@@ -70,7 +70,7 @@ function decode(origin: ManifestOrigin, bytes: Buffer, firstLine: number): strin
     if (!whole && !isUtf8(Buffer.from(line, "latin1"))) {
       throw invalidLine(origin, firstLine + i, "holds bytes that are not UTF-8");
     }
-    // Only the first line can span two reads; the others are checked too, since a read holds whole lines of any length.
+    // A line that began in the read before can have nearly twice the limit here.
     if (line.length * 3 > MAX_LINE_BYTES && Buffer.byteLength(line) > MAX_LINE_BYTES) {
       throw invalidLine(origin, firstLine + i, `is longer than ${MAX_LINE_BYTES} bytes`);
     }

@@ -23,7 +23,7 @@ import { isFileRecord, issueText, pathProblem, recordProblem } from "./manifest-
 import { comparePaths } from "./path-order.ts";
 
 /** Some entries of one list, in the order of the file: first all empty folders, then all omissions, then all files. */
-export type ManifestBatch =
+type ManifestBatch =
   | { readonly list: "emptyFolders"; readonly entries: readonly string[] }
   | { readonly list: "omitted"; readonly entries: readonly Omission[] }
   | { readonly list: "files"; readonly entries: readonly FileRecord[] };
