@@ -1,8 +1,9 @@
 import { basename } from "node:path";
+import type { FailureCode } from "../../src-contract/failure.ts";
 import type { CancelSignal, Progress } from "../../src-contract/progress.ts";
 import type { Seal } from "../../src-contract/seal.ts";
 import type { Db } from "../catalog/database.ts";
-import { fail } from "../failing.ts";
+import { asFailure, fail } from "../failing.ts";
 import type { Clock, RangeSource, Vault } from "../ports.ts";
 import { assertFits } from "../vault/folder-health.ts";
 import { type PackageKeys, packageKeys } from "../vault/vault-keys.ts";
@@ -75,10 +76,10 @@ export async function pushPackage(options: PushOptions): Promise<PushedPackage> 
     packageDigest,
   } as const;
   const lease = leaseTransfer(db, plan, clock);
-  let refused = false;
+  const retry = options.retry ?? COMMAND_RETRY;
+  const context = { vault, lease, retry, signal: options.signal, lanes: options.lanes ?? FOLDER_LANES };
+  const push = new Push(options, context, keys, packageDigest);
   try {
-    const retry = options.retry ?? COMMAND_RETRY;
-    const context = { vault, lease, retry, signal: options.signal, lanes: options.lanes ?? FOLDER_LANES };
     if (lease.found.state === "failed" || lease.found.packageDigest !== packageDigest) {
       for (const upload of lease.uploads()) {
         await retrying(retry, options.signal, () => vault.abortUpload(upload));
@@ -86,16 +87,16 @@ export async function pushPackage(options: PushOptions): Promise<PushedPackage> 
       }
       lease.restart();
     }
-    const push = new Push(options, context, keys, packageDigest, () => {
-      refused = true;
-    });
     return await push.run();
   } catch (error) {
-    throw await stopTransfer(lease, vault, error, refused);
+    throw await stopTransfer(lease, vault, error, push.refused);
   } finally {
     lease.release();
   }
 }
+
+/** How it ends for a device when another one has stored the same package meanwhile and dropped all uploads of it. */
+const LOST_RACE: ReadonlySet<FailureCode> = new Set(["OBJECT_CHANGED", "OBJECT_CONFLICT", "PATH_NOT_FOUND"]);
 
 /** One run of a push, under its lease. */
 class Push {
@@ -103,37 +104,38 @@ class Push {
   readonly #context: SendContext;
   readonly #keys: PackageKeys;
   readonly #packageDigest: string;
-  readonly #onRefused: () => void;
+  /** The source's bytes were not the sealed ones: this transfer is over. */
+  refused = false;
 
-  constructor(
-    options: PushOptions,
-    context: SendContext,
-    keys: PackageKeys,
-    packageDigest: string,
-    onRefused: () => void,
-  ) {
+  constructor(options: PushOptions, context: SendContext, keys: PackageKeys, packageDigest: string) {
     this.#options = options;
     this.#context = context;
     this.#keys = keys;
     this.#packageDigest = packageDigest;
-    this.#onRefused = onRefused;
   }
 
   async run(): Promise<PushedPackage> {
-    const { vault, lease } = this.#context;
-    const { seal, sealBytes, archive } = this.#options;
-    if (await this.#isStored()) {
-      await this.#sendSignatures();
-      await this.#sweep();
-      lease.finish("stored");
-      const stored = await readStoredRecord(vault, this.#keys, this.#packageDigest);
-      return {
-        bytes: seal.archiveSize,
-        alreadyStored: true,
-        method: stored?.method ?? "not recorded",
-        stored,
-      };
+    if (await this.#isStored()) return this.#alreadyStored();
+    try {
+      return await this.#send();
+    } catch (error) {
+      const lost = !this.refused && LOST_RACE.has(asFailure(error).failure.code);
+      if (!lost || !(await this.#isStored())) throw error;
+      return this.#alreadyStored();
     }
+  }
+
+  async #alreadyStored(): Promise<PushedPackage> {
+    await this.#sendSignatures();
+    await this.#finish();
+    const stored = await readStoredRecord(this.#context.vault, this.#keys, this.#packageDigest);
+    const bytes = this.#options.seal.archiveSize;
+    return { bytes, alreadyStored: true, method: stored?.method ?? "not recorded", stored };
+  }
+
+  async #send(): Promise<PushedPackage> {
+    const { vault } = this.#context;
+    const { seal, sealBytes, archive } = this.#options;
     if (archive.size !== seal.archiveSize) {
       throw fail(
         "SOURCE_CHANGED",
@@ -165,9 +167,7 @@ class Push {
     );
     this.#advance("sealing");
     await this.#again(() => vault.put(this.#keys.seal, sealBytes));
-    await this.#sweep();
-    lease.finish("stored");
-    this.#options.onState?.("stored");
+    await this.#finish();
     return { bytes: seal.archiveSize, alreadyStored: false, method, stored };
   }
 
@@ -211,7 +211,7 @@ class Push {
       beforeSending: async (bytes) => assertFits(await this.#context.vault.health(), archive.size, bytes),
       beforeCompleting: () => this.#advance("completing"),
       onRefused: async ({ number, offset, size }) => {
-        this.#onRefused();
+        this.refused = true;
         await this.#options.onMismatch?.(number - 1, offset, size);
       },
     });
@@ -244,7 +244,9 @@ class Push {
         meter: byteMeter("send", source.size, "manifest.json", clock, onProgress),
         beforeSending: async () => undefined,
         beforeCompleting: () => undefined,
-        onRefused: async () => this.#onRefused(),
+        onRefused: async () => {
+          this.refused = true;
+        },
       });
     } finally {
       await source.close();
@@ -294,11 +296,13 @@ class Push {
   }
 
   /** A stored package needs no upload any more: what crashed runs and devices that lost a race left behind is dropped. */
-  async #sweep(): Promise<void> {
-    const { vault } = this.#context;
+  async #finish(): Promise<void> {
+    const { vault, lease } = this.#context;
     const { archiveSize, partSize } = this.#options.seal;
     for await (const upload of vault.listUploads(this.#keys.prefix)) {
       await vault.abortUpload({ ...upload, size: archiveSize, partSize });
     }
+    lease.finish("stored");
+    this.#options.onState?.("stored");
   }
 }

@@ -1,0 +1,136 @@
+import type { CallOptions } from "../../src-contract/progress.ts";
+import type { ParsedRequest, PushResult } from "../../src-contract/vault-api.ts";
+import type { Core } from "../core.ts";
+import { appendEvent } from "../custody/custody-log.ts";
+import { engagementById } from "../engagement/engagements.ts";
+import { fail } from "../failing.ts";
+import {
+  type LocalPackage,
+  loadPackage,
+  openArchive,
+  resolvePackage,
+  signatureFiles,
+} from "../package/package-store.ts";
+import { rfc3339FromMs } from "../package/times.ts";
+import type { Vault } from "../ports.ts";
+import { assertFits } from "../vault/folder-health.ts";
+import { openVaultByName } from "../vault/vault-registry.ts";
+import { verifyReference } from "../verify/verify-reference.ts";
+import { pushPackage } from "./push-package.ts";
+
+/** The vault of an engagement's packages. Throws ENGAGEMENT_NOT_FOUND or VAULT_MISSING. */
+export function vaultOfPackage(
+  core: Core,
+  { engagement }: { readonly engagement: string },
+): { readonly name: string; readonly vault: Vault } {
+  const { vault } = engagementById(core, engagement);
+  if (vault === null) {
+    throw fail(
+      "VAULT_MISSING",
+      `Engagement ${engagement} has no vault.`,
+      `Give it one: strongroom engagement set-vault ${engagement} NAME`,
+      { subject: engagement },
+    );
+  }
+  return { name: vault, vault: openVaultByName(core, vault) };
+}
+
+/** Sends a package into its engagement's vault; see push-package.ts for what holds when it is interrupted. */
+export async function pushToVault(
+  core: Core,
+  request: ParsedRequest<"packagePush">,
+  options: CallOptions,
+): Promise<PushResult> {
+  const summary = resolvePackage(core, request.package);
+  const local = await loadPackage(core, summary.id);
+  const { name, vault } = vaultOfPackage(core, summary);
+  assertFits(await vault.health(), local.seal.archiveSize);
+  const archive = await openArchive(local);
+  try {
+    const signatures = await signatureFiles(`${local.folder}/signatures`);
+    const pushed = await pushPackage({
+      vault,
+      vaultName: name,
+      db: core.ledger,
+      engagement: summary.engagement,
+      seal: local.seal,
+      sealBytes: local.sealBytes,
+      archive,
+      manifestFile: local.manifestFile,
+      signatureFiles: signatures.map(({ path }) => path),
+      actor: actorName(core.device),
+      clock: core.clock,
+      signal: options.signal,
+      onProgress: options.onProgress,
+      onMismatch: (_part, offset, size) => nameChangedFiles(local, offset, size, options),
+    });
+    recordStored(core, local, name, pushed.method, pushed.alreadyStored);
+    return {
+      package: summary.id,
+      vault: name,
+      bytes: pushed.bytes,
+      alreadyStored: pushed.alreadyStored,
+      method: pushed.method,
+    };
+  } finally {
+    await archive.close();
+  }
+}
+
+/** A device's name as a segment of a key. */
+function actorName(device: string): string {
+  return (
+    device
+      .replace(/[^A-Za-z0-9-]/g, "-")
+      .replace(/^-+/, "")
+      .slice(0, 40) || "device"
+  );
+}
+
+/** A part of a reference package is not what was sealed: reads its files again and names every one that changed. */
+async function nameChangedFiles(
+  local: LocalPackage,
+  offset: number,
+  size: number,
+  options: CallOptions,
+): Promise<void> {
+  if (local.holding !== "reference") return;
+  const findings = await verifyReference(local, options, { start: offset, end: offset + size });
+  const paths = findings.flatMap((finding) => (finding.path === undefined ? [] : [finding.path]));
+  if (paths.length === 0) return;
+  throw fail(
+    "SOURCE_CHANGED",
+    paths.length === 1
+      ? `${paths[0]} is not what was sealed. It was not stored.`
+      : `${paths.length} files are not what was sealed, ${paths[0]} the first. They were not stored.`,
+    "Bring the files back as they were and push again, or seal the evidence anew.",
+    { subject: paths[0] ?? "", details: { paths, findings } },
+  );
+}
+
+function recordStored(
+  core: Core,
+  local: LocalPackage,
+  vault: string,
+  method: string,
+  already: boolean,
+): void {
+  const { packageId, engagement } = local.seal;
+  core.ledger
+    .transaction(() => {
+      const { changes } = core.ledger
+        .prepare(
+          "INSERT INTO stored_packages (package_id, vault, package_digest, time, method) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        )
+        .run(packageId, vault, local.packageDigest, rfc3339FromMs(core.clock.now()), method);
+      if (changes === 0) return;
+      appendEvent(core.ledger, {
+        time: rfc3339FromMs(core.clock.now()),
+        type: "package-stored",
+        packageId,
+        engagement,
+        details: { packageDigest: local.packageDigest, vault, method, already },
+      });
+    })
+    .immediate();
+}
