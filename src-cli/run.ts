@@ -94,9 +94,8 @@ async function reportFault(error: unknown, session: Session, json: boolean): Pro
   );
 }
 
-/** Runs one command line and answers with the exit code. Nothing is thrown. */
-export async function run(argv: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
-  const session = new Session(surroundings);
+/** Runs the command that `argv` names; answers on the session. Throws OutputError only. */
+async function answer(argv: readonly string[], session: Session): Promise<void> {
   const json = asksForJson(argv);
   let help = "";
   const program = await commandLine(argv, session, (text) => {
@@ -105,16 +104,23 @@ export async function run(argv: readonly string[], surroundings: Surroundings): 
   try {
     await program.parseAsync(argv.length === 0 ? ["--help"] : [...argv], { from: "user" });
   } catch (error) {
-    if (error instanceof OutputError) {
-      await session.fail(false, error.failure);
-    } else if (!(error instanceof CommanderError)) {
-      await reportFault(error, session, json);
-    } else if (error.exitCode === 0) {
-      await session.output.result(help);
-    } else {
-      const command = namedCommand(program, argv);
-      await session.fail(json, usageFailure(usageMessage(error, command), fullName(command)));
-    }
+    if (error instanceof OutputError) throw error;
+    if (!(error instanceof CommanderError)) return await reportFault(error, session, json);
+    if (error.exitCode === 0) return await session.output.result(help);
+    const command = namedCommand(program, argv);
+    await session.fail(json, usageFailure(usageMessage(error, command), fullName(command)));
+  }
+}
+
+/** Runs one command line and answers with the exit code. What a user can cause is never thrown. */
+export async function run(argv: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
+  const session = new Session(surroundings);
+  try {
+    await answer(argv, session);
+  } catch (error) {
+    if (!(error instanceof OutputError)) throw error;
+    // Standard output is what failed, so the failure goes to standard error, whatever form was asked for.
+    await session.fail(false, error.failure);
   }
   return session.exitCode;
 }
