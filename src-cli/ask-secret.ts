@@ -5,10 +5,20 @@ const BACKSPACE = new Set(["\u007f", "\b"]);
 const INTERRUPT = "\u0003";
 const KILL_LINE = "\u0015";
 
-/** What asking needs of standard input and standard error. */
-export interface SecretTerminal {
-  readonly input: NodeJS.ReadStream;
-  readonly prompt: NodeJS.WriteStream;
+/** What asking needs of standard input. */
+export interface SecretInput {
+  readonly isTTY: boolean;
+  setRawMode(raw: boolean): unknown;
+  setEncoding(encoding: "utf8"): unknown;
+  resume(): unknown;
+  pause(): unknown;
+  on(event: "data", listener: (typed: string) => void): unknown;
+  off(event: "data", listener: (typed: string) => void): unknown;
+}
+
+interface SecretTerminal {
+  readonly input: SecretInput;
+  readonly prompt: { write(text: string): boolean };
 }
 
 /** Asks for a secret on the terminal; what is typed is not shown. Without a terminal it is a Failure that names the other way. */

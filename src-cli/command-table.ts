@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { Session } from "./session.ts";
 
 /** What each file under commands/ exports as `define`: it gives a command its arguments, options, examples and action. */
-export type DefineCommand = (command: Command, session: Session) => void;
+type DefineCommand = (command: Command, session: Session) => void;
 
 export interface CommandEntry {
   /** One to three words. */
