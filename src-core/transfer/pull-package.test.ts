@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { cannotMount, failureOf, mounted, scratch } from "../vault/vault-fixtures.ts";
+import { failureOf, mounted, needsMount, scratch } from "../vault/vault-fixtures.ts";
 import { findStored, openStoredArchive, pullManifest, pullPackage } from "./pull-package.ts";
 import { pushPackage } from "./push-package.ts";
 import { readStoredSeal } from "./stored-seal.ts";
@@ -135,7 +135,8 @@ test("a file that is in the way is never replaced", async () => {
   expect(allFiles(at.pulled)).toEqual(["site-a.tar"]);
 });
 
-test("a disk that is too small is found out before the first byte", { skip: cannotMount() }, async () => {
+test("a disk that is too small is found out before the first byte", async ({ skip }) => {
+  needsMount(skip);
   using at = await stored();
   using _mount = mounted(at.pulled, "-t", "tmpfs", "-o", "size=256k", "tmpfs");
   const failure = await failureOf(pullPackage(pullOptions(at.path, at.db)));

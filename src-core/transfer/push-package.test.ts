@@ -3,7 +3,7 @@ import { renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { fail } from "../failing.ts";
-import { cannotMount, collect, failureOf, memorySource, mounted, scratch } from "../vault/vault-fixtures.ts";
+import { collect, failureOf, memorySource, mounted, needsMount, scratch } from "../vault/vault-fixtures.ts";
 import { listStoredPackages } from "../vault/vault-keys.ts";
 import { pushPackage } from "./push-package.ts";
 import {
@@ -277,9 +277,8 @@ test("a package that does not fit is refused before anything is sent, with the s
   expect(vaultFiles(at.path)).toEqual([]);
 });
 
-test("a disk that fills up midway can be given room, and the push goes on", {
-  skip: cannotMount(),
-}, async () => {
+test("a disk that fills up midway can be given room, and the push goes on", async ({ skip }) => {
+  needsMount(skip);
   await using at = await workplace();
   const folder = join(at.path, "vault");
   using _mount = mounted(folder, "-t", "tmpfs", "-o", "size=300k", "tmpfs");

@@ -66,7 +66,15 @@ export interface PushedPackage {
  */
 export async function pushPackage(options: PushOptions): Promise<PushedPackage> {
   const { vault, seal, sealBytes, db, clock } = options;
-  const keys = packageKeys(options.engagement, seal.packageId, seal.archive.slice(0, -".tar".length));
+  if (options.engagement !== seal.engagement) {
+    throw fail(
+      "INVALID_INPUT",
+      `The package was sealed for engagement ${seal.engagement}, not for ${options.engagement}.`,
+      "Push it to the vault of its own engagement.",
+      { subject: seal.packageId },
+    );
+  }
+  const keys = packageKeys(seal.engagement, seal.packageId, seal.archive.slice(0, -".tar".length));
   const packageDigest = packageDigestOf(sealBytes);
   const plan = {
     direction: "push",

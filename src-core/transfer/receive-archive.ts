@@ -50,9 +50,9 @@ export async function receiveArchive(
   const kept = new Set(resumed?.map(({ number }) => number));
   const missing = ranges.filter(({ number }) => !kept.has(number));
   await assertRoom(dirname(target), missing);
-  const partial = known !== undefined && resumed !== null ? known : await beginPartialFile(target, seal);
-  if (partial === known) lease.keepParts(target, resumed ?? []);
-  else lease.addUpload(partial);
+  let partial = resumed === null ? undefined : known;
+  if (partial === undefined) partial = await beginPartialFile(lease, target, seal);
+  else lease.keepParts(target, resumed ?? []);
   meter.add(seal.archiveSize - bytesIn(missing));
   await onPath(partial.uploadId, () => receiveParts(context, object, seal, partial, missing));
   meter.end();
@@ -72,14 +72,16 @@ async function onPath<T>(path: string, work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The journal keeps a partial file like an upload: `uploadId` is its path. */
-async function beginPartialFile(target: string, seal: Seal): Promise<UploadRef> {
+/** The journal keeps a partial file like an upload: `uploadId` is its path. It is noted first, so that a crash leaves no file that nobody knows. */
+async function beginPartialFile(lease: TransferLease, target: string, seal: Seal): Promise<UploadRef> {
   const path = join(dirname(target), `.${basename(target)}.${randomBytes(8).toString("hex")}.partial`);
+  const partial = { key: target, uploadId: path, size: seal.archiveSize, partSize: seal.partSize };
+  lease.addUpload(partial);
   await onPath(path, async () => {
     await withFile(path, "wx", (handle) => handle.sync());
     await syncFolder(dirname(path));
   });
-  return { key: target, uploadId: path, size: seal.archiveSize, partSize: seal.partSize };
+  return partial;
 }
 
 /** Removes what was fetched; a file that is gone already is a success. */

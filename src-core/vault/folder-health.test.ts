@@ -1,11 +1,11 @@
-import { execFileSync } from "node:child_process";
-import { readdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { readdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { HealthProbe, VaultHealth } from "../../src-contract/vault-api.ts";
 import { assertFits } from "./folder-health.ts";
 import { createFolderVault } from "./folder-vault.ts";
-import { cannotMount, failureOf, mounted, scratch } from "./vault-fixtures.ts";
+import { failureOf, mounted, needsMount, scratch } from "./vault-fixtures.ts";
 
 const GIB = 1024 ** 3;
 const probe = (health: VaultHealth, name: HealthProbe["name"]) =>
@@ -61,29 +61,38 @@ test("what is too large is refused with both sizes, before anything is sent", as
   expect((await fits({ ...health, maxFileBytes: null }, 6 * GIB, GIB)).code).toBe("no failure");
 });
 
-test("a read-only disk is unfit", { skip: cannotMount() }, async () => {
+test("a read-only disk is unfit", async ({ skip }) => {
+  needsMount(skip);
   using folder = scratch();
-  using _mount = mounted(folder.path, "-t", "tmpfs", "-o", "size=1m,ro", "tmpfs");
+  using _mount = mounted(folder.path, "-t", "tmpfs", "-o", "size=8m,ro", "tmpfs");
   const health = await createFolderVault(folder.path).health();
   expect(health.fit).toBe(false);
   expect(probe(health, "writable")).toBe("failed");
   expect((await fits(health, 1024)).code).toBe("VAULT_UNFIT");
 });
 
-function cannotMakeFat(): boolean {
-  try {
-    execFileSync("mkfs.vfat", ["--help"], { stdio: "ignore" });
-    return (
-      cannotMount() || !execFileSync("cat", ["/proc/filesystems"], { encoding: "utf8" }).includes("vfat")
-    );
-  } catch {
-    return true;
-  }
+test("a full disk is reported as full, with what is needed and what is free", async ({ skip }) => {
+  needsMount(skip);
+  using folder = scratch();
+  using _mount = mounted(folder.path, "-t", "tmpfs", "-o", "size=64k", "tmpfs");
+  writeFileSync(join(folder.path, "filler"), Buffer.alloc(64 * 1024));
+  const health = await createFolderVault(folder.path).health();
+  expect(health).toMatchObject({ fit: false, freeBytes: 0 });
+  expect(await fits(health, 5000)).toMatchObject({
+    code: "DISK_FULL",
+    message: expect.stringContaining("0 are free"),
+  });
+  expect(readdirSync(folder.path)).toEqual(["filler"]);
+});
+
+function knowsFat(): boolean {
+  const made = spawnSync("mkfs.vfat", ["--help"]);
+  return made.error === undefined && readFileSync("/proc/filesystems", "utf8").includes("vfat");
 }
 
-test("a FAT32 disk is known by its limit of 4 GiB and still holds small packages", {
-  skip: cannotMakeFat(),
-}, async () => {
+test("a FAT32 disk is known by its limit of 4 GiB and still holds small packages", async ({ skip }) => {
+  needsMount(skip);
+  skip(!knowsFat(), "needs mkfs.vfat and a kernel that knows vfat");
   using folder = scratch();
   using images = scratch();
   const image = join(images.path, "fat.img");

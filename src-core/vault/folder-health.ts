@@ -1,16 +1,5 @@
 import { randomBytes } from "node:crypto";
-import {
-  link,
-  mkdir,
-  open,
-  readdir,
-  rename,
-  rm,
-  statfs,
-  truncate,
-  unlink,
-  writeFile,
-} from "node:fs/promises";
+import { link, mkdir, open, readdir, rename, rm, statfs, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { HealthProbe, VaultHealth } from "../../src-contract/vault-api.ts";
 import { exists, publishFile } from "../durable-files.ts";
@@ -61,7 +50,7 @@ export async function probeFolder(root: FolderRoot): Promise<VaultHealth> {
   note("reachable", reachable);
   if (reachable.result === "failed") return health();
 
-  const system = await statfs(root.path);
+  const system = await root.guard(root.path, () => statfs(root.path));
   const freeBytes = system.bavail * system.bsize;
   note(
     "free space",
@@ -87,7 +76,7 @@ export async function probeFolder(root: FolderRoot): Promise<VaultHealth> {
     note("largest file", largest);
     return health({ freeBytes, maxFileBytes, caseSensitive });
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await root.guard(folder, () => rm(folder, { recursive: true, force: true }));
   }
 }
 
@@ -175,12 +164,19 @@ async function probeNames(folder: string): Promise<Found> {
       };
 }
 
-async function probeCase(folder: string): Promise<boolean> {
-  await writeFile(join(folder, "case"), "");
-  return !(await exists(join(folder, "CASE")));
+/** Null when the place does not let itself be tried. */
+async function probeCase(folder: string): Promise<boolean | null> {
+  try {
+    await writeFile(join(folder, "case"), "");
+    return !(await exists(join(folder, "CASE")));
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error;
+    return null;
+  }
 }
 
-function caseResult(sensitive: boolean): Found {
+function caseResult(sensitive: boolean | null): Found {
+  if (sensitive === null) return { result: "unknown", detail: "could not be tried" };
   return sensitive
     ? ok("names that differ only in case are kept apart")
     : { result: "limited", detail: "names that differ only in case are one; package ids never do" };
@@ -199,8 +195,8 @@ async function probeLargest(
   if (type === FAT) return limited;
   if (type === EXFAT) return { ...ok("exFAT: no limit that matters"), maxFileBytes: null };
   const file = join(folder, "large");
-  await writeFile(file, "");
   try {
+    await writeFile(file, "");
     await truncate(file, FAT_LARGEST + 2);
     return { ...ok("files beyond 4 GiB can be held"), maxFileBytes: null };
   } catch (error) {
@@ -209,7 +205,7 @@ async function probeLargest(
     if (code === "EFBIG") return { ...limited, detail: `a file holds at most ${FAT_LARGEST} bytes` };
     return { result: "unknown", detail: `could not be tried (${code})`, maxFileBytes: null };
   } finally {
-    await unlink(file);
+    await rm(file, { force: true });
   }
 }
 
@@ -222,15 +218,8 @@ const RESERVE = 1024 * 1024;
  */
 export function assertFits(health: VaultHealth, archiveSize: number, toSend: number = archiveSize): void {
   const { freeBytes, maxFileBytes } = health;
-  if (!health.fit) {
-    const failed = health.probes.filter(({ result }) => result === "failed");
-    throw fail(
-      failed.some(({ name }) => name === "reachable") ? "VAULT_UNREACHABLE" : "VAULT_UNFIT",
-      `The vault cannot hold packages safely: ${failed.map(({ name, detail }) => `${name}: ${detail}`).join("; ")}.`,
-      "Repair what is named, or choose another vault.",
-      { details: { probes: health.probes } },
-    );
-  }
+  const failed = health.probes.filter(({ result }) => result === "failed");
+  const reachable = !failed.some(({ name }) => name === "reachable");
   if (maxFileBytes !== null && archiveSize > maxFileBytes) {
     throw fail(
       "VAULT_UNFIT",
@@ -247,4 +236,13 @@ export function assertFits(health: VaultHealth, archiveSize: number, toSend: num
       { details: { archiveSize, toSend, freeBytes } },
     );
   }
+  if (health.fit) return;
+  throw fail(
+    reachable ? "VAULT_UNFIT" : "VAULT_UNREACHABLE",
+    `The vault cannot hold packages safely: ${failed.map(({ name, detail }) => `${name}: ${detail}`).join("; ")}.`,
+    reachable
+      ? "Repair what is named, or choose another vault."
+      : "Connect the disk or share, then run the same command again.",
+    { details: { probes: health.probes } },
+  );
 }

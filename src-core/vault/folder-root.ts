@@ -3,19 +3,19 @@ import { join } from "node:path";
 import { syncFolder } from "../durable-files.ts";
 import { asFailure, FailureError, fail, systemCode } from "../failing.ts";
 
-/** What a system says when the disk or share under a path is gone (besides ENOENT, which also means an absent object). */
-const MAYBE_GONE = new Set([
-  "ENOENT",
-  "ENOTDIR",
+/** What a system says when a disk or share is gone. */
+const GONE = new Set([
   "ESTALE",
   "ENODEV",
   "ENXIO",
-  "EIO",
   "ENOTCONN",
   "EHOSTDOWN",
   "EHOSTUNREACH",
+  "ENETDOWN",
   "ETIMEDOUT",
 ]);
+/** What it may say then, and for other reasons too: a look at the vault's folder decides. */
+const MAYBE_GONE = new Set(["ENOENT", "ENOTDIR", "EIO"]);
 const REFUSED_WRITE = new Set(["EACCES", "EPERM", "EROFS"]);
 
 /** A vault's folder. It may itself be reached over a symbolic link; nothing below it may be one. */
@@ -59,14 +59,16 @@ export function folderRoot(path: string): FolderRoot {
 
   async function assertReachable(): Promise<void> {
     const why = await unreachable();
-    if (why !== null) {
-      throw fail(
-        "VAULT_UNREACHABLE",
-        `The vault's folder ${path} ${why}.`,
-        "Connect the disk or share, then run the same command again: what was sent is kept.",
-        { subject: path },
-      );
-    }
+    if (why !== null) throw gone(why);
+  }
+
+  function gone(why: string, cause?: unknown): FailureError {
+    return fail(
+      "VAULT_UNREACHABLE",
+      `The vault's folder ${path} ${why}.`,
+      "Connect the disk or share, then run the same command again: what was sent is kept.",
+      { subject: path, ...(cause === undefined ? {} : { cause }) },
+    );
   }
 
   async function unreachable(): Promise<string | null> {
@@ -87,6 +89,7 @@ export function folderRoot(path: string): FolderRoot {
   async function failure(error: unknown, at: string): Promise<FailureError> {
     if (error instanceof FailureError) return error;
     const code = systemCode(error) ?? "";
+    if (GONE.has(code)) return gone(`cannot be reached (${code})`, error);
     if (MAYBE_GONE.has(code)) await assertReachable();
     if (REFUSED_WRITE.has(code)) {
       return fail(

@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { ObjectInfo, UploadRef, Vault } from "../ports.ts";
 import { createFolderVault } from "./folder-vault.ts";
-import { cannotMount, collect, failureOf, memorySource, mounted, scratch } from "./vault-fixtures.ts";
+import { collect, failureOf, memorySource, mounted, needsMount, scratch } from "./vault-fixtures.ts";
 
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 const PART = 64 * 1024;
@@ -221,9 +221,10 @@ test("a vault that is not there says so and makes no folder", async () => {
   expect(existsSync(path)).toBe(false);
 });
 
-test("a full disk, a read-only disk and a disk that was unplugged are told apart, and leave nothing", {
-  skip: cannotMount(),
-}, async () => {
+test("a full disk, a read-only disk and a disk that was unplugged are told apart, and leave nothing", async ({
+  skip,
+}) => {
+  needsMount(skip);
   using folder = scratch();
   using mount = mounted(folder.path, "-t", "tmpfs", "-o", "size=1m", "tmpfs");
   const vault = createFolderVault(folder.path);

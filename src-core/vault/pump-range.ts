@@ -8,13 +8,18 @@ const CHUNK = 2 * 1024 * 1024;
 type Step = (at: number, bytes: Uint8Array) => Promise<void>;
 
 /**
+ * Buffers that no transfer uses now. Garbage collection frees shared memory far too late for a stream of parts, so they are used again.
+ * No more come into being than are in use at once.
+ */
+const spare: Uint8Array[] = [];
+
+/**
  * Moves `size` bytes in chunks through two buffers: the next chunk is read while the last is consumed. Chunks are consumed in order,
- * one at a time. Once it settles, no read or consume is under way any more, so that files can be closed.
- * `at` counts from 0; the bytes belong to `consume` until it settles.
+ * one at a time. Once it settles, no consume is under way any more, so that files can be closed.
+ * `at` counts from 0; the bytes belong to `read` and `consume` until these settle.
  */
 async function pumpRange(size: number, read: Step, consume: Step, signal?: CancelSignal): Promise<void> {
-  const length = Math.min(CHUNK, size);
-  const buffers = [sharedBytes(length), sharedBytes(size > CHUNK ? CHUNK : 0)];
+  const buffers = [spare.pop() ?? sharedBytes(CHUNK), spare.pop() ?? sharedBytes(CHUNK)];
   let consuming: Promise<void> = Promise.resolve();
   try {
     for (let at = 0, turn = 0; at < size; at += CHUNK, turn = 1 - turn) {
@@ -27,6 +32,8 @@ async function pumpRange(size: number, read: Step, consume: Step, signal?: Cance
   } finally {
     await Promise.allSettled([consuming]);
   }
+  // After a failure they are not used again: a source that gave up early may still write into them.
+  spare.push(...buffers);
 }
 
 /** Waits for both to settle, then throws the first failure. */

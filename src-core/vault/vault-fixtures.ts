@@ -42,8 +42,8 @@ export function memorySource(bytes: Uint8Array): RangeSource {
 }
 
 /** Mounting needs root; on CI a test that cannot mount fails instead of being skipped. */
-export function cannotMount(): boolean {
-  return process.getuid?.() !== 0 && process.env.CI !== "true";
+export function needsMount(skip: (condition: boolean, note: string) => void): void {
+  skip(process.getuid?.() !== 0 && process.env.CI !== "true", "needs root, to mount a file system");
 }
 
 /** A file system of its own at `path`, taken away when `using` ends. */

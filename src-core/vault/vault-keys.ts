@@ -1,4 +1,6 @@
+import type { z } from "zod";
 import { engagementIdSchema, packageIdSchema, packageNameSchema } from "../../src-contract/names.ts";
+import { fail } from "../failing.ts";
 import type { ObjectInfo, Vault } from "../ports.ts";
 
 /** Where one package lies in a vault (docs/package-format.md, "Where it lies"). Prefixes end in `/`. */
@@ -11,26 +13,38 @@ export interface PackageKeys {
   readonly storedPrefix: string;
 }
 
+/** A value that becomes part of a key, or INVALID_INPUT. */
+function checked(schema: z.ZodType<string>, value: string): string {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw fail(
+    "INVALID_INPUT",
+    `${JSON.stringify(value)} cannot be part of a vault's key: ${parsed.error.issues[0]?.message}.`,
+    "Check where it comes from.",
+    { subject: value },
+  );
+}
+
 function packagesPrefix(engagement: string): string {
-  return `engagements/${engagementIdSchema.parse(engagement)}/packages/`;
+  return `engagements/${checked(engagementIdSchema, engagement)}/packages/`;
 }
 
 /** Where the genesis record of an engagement lies. */
 export function engagementKey(engagement: string): string {
-  return `engagements/${engagementIdSchema.parse(engagement)}/engagement.json`;
+  return `engagements/${checked(engagementIdSchema, engagement)}/engagement.json`;
 }
 
 /** The seal's key, for whoever does not know the package's name yet: the seal tells it. */
 export function sealKey(engagement: string, packageId: string): string {
-  return `${packagesPrefix(engagement)}${packageIdSchema.parse(packageId)}/seal.json`;
+  return `${packagesPrefix(engagement)}${checked(packageIdSchema, packageId)}/seal.json`;
 }
 
 /** Keys of a package; all three are checked, since they come from files of others too. */
 export function packageKeys(engagement: string, packageId: string, name: string): PackageKeys {
-  const prefix = `${packagesPrefix(engagement)}${packageIdSchema.parse(packageId)}/`;
+  const prefix = `${packagesPrefix(engagement)}${checked(packageIdSchema, packageId)}/`;
   return {
     prefix,
-    archive: `${prefix}${packageNameSchema.parse(name)}.tar`,
+    archive: `${prefix}${checked(packageNameSchema, name)}.tar`,
     manifest: `${prefix}manifest.json`,
     seal: sealKey(engagement, packageId),
     signaturesPrefix: `${prefix}signatures/`,
