@@ -7,7 +7,7 @@ import type { Clock, StoredPart, UploadRef } from "../ports.ts";
 import { isAlive, type LeaseHolder, leaseHolderSchema, thisProcess } from "./lease-holder.ts";
 
 /** What a push goes through, in this order; `failed` needs a new start, every other state goes on where it was. */
-export const PUSH_STATES = [
+const PUSH_STATES = [
   "queued",
   "sending-archive",
   "completing",
@@ -19,7 +19,7 @@ export const PUSH_STATES = [
   "stored",
   "failed",
 ] as const;
-export const PULL_STATES = ["queued", "receiving", "publishing", "received", "failed"] as const;
+const PULL_STATES = ["queued", "receiving", "publishing", "received", "failed"] as const;
 export type TransferState = (typeof PUSH_STATES)[number] | (typeof PULL_STATES)[number];
 
 /** What is transferred; direction, vault and target say which transfer it is. */
@@ -42,6 +42,14 @@ const rowSchema = z.object({
   lease_beat: z.number().nullable(),
 });
 type Row = z.infer<typeof rowSchema>;
+
+const uploadSchema = z.object({
+  key: z.string(),
+  uploadId: z.string(),
+  size: z.number(),
+  partSize: z.number(),
+});
+const partSchema = z.object({ number: z.number(), size: z.number(), tag: z.string() });
 
 const BEAT_EVERY_MS = 10_000;
 
@@ -123,28 +131,19 @@ export class TransferLease {
 
   /** Uploads that were begun and are neither completed nor dropped. */
   uploads(): readonly UploadRef[] {
-    return z
-      .array(z.object({ key: z.string(), uploadId: z.string(), size: z.number(), partSize: z.number() }))
-      .parse(
-        this.#db
-          .prepare(
-            "SELECT key, upload_id AS uploadId, size, part_size AS partSize FROM transfer_objects WHERE transfer = ?",
-          )
-          .all(this.id),
-      );
+    return this.#read(
+      uploadSchema,
+      "SELECT key, upload_id AS uploadId, size, part_size AS partSize FROM transfer_objects WHERE transfer = ?",
+    );
   }
 
   /** Parts of an upload that were sent or received, in order. */
   parts(key: string): readonly StoredPart[] {
-    return z
-      .array(z.object({ number: z.number(), size: z.number(), tag: z.string() }))
-      .parse(
-        this.#db
-          .prepare(
-            "SELECT number, size, tag FROM transfer_parts WHERE transfer = ? AND key = ? ORDER BY number",
-          )
-          .all(this.id, key),
-      );
+    return this.#read(
+      partSchema,
+      "SELECT number, size, tag FROM transfer_parts WHERE transfer = ? AND key = ? ORDER BY number",
+      key,
+    );
   }
 
   addUpload(upload: UploadRef): void {
@@ -221,6 +220,14 @@ export class TransferLease {
           "UPDATE transfers SET lease_token = NULL, lease_holder = NULL, lease_beat = NULL WHERE id = ? AND lease_token = ?",
         )
         .run(this.id, this.#token);
+    } catch (error) {
+      throw databaseFailure(error, this.#db.name);
+    }
+  }
+
+  #read<T>(schema: z.ZodType<T>, sql: string, ...more: readonly string[]): readonly T[] {
+    try {
+      return z.array(schema).parse(this.#db.prepare(sql).all(this.id, ...more));
     } catch (error) {
       throw databaseFailure(error, this.#db.name);
     }

@@ -283,10 +283,11 @@ class Push {
       const [damaged] = await damagedParts({ ...this.#context, meter }, sent.info, partSize, digests);
       if (damaged === undefined) continue;
       const details = { key, part: damaged.number, expected: damaged.expected, actual: damaged.actual };
-      if (!sent.ours) {
+      // Once a seal is there, by whomever, nothing of the package is ours to take away.
+      if (!sent.ours || (await this.#isStored())) {
         throw fail(
           "OBJECT_CONFLICT",
-          `Somebody else stored ${key}, and its part ${damaged.number} is not the sealed one.`,
+          `Part ${damaged.number} of ${key}, which was in the vault before, is not the sealed one.`,
           "Nothing stored is ever rewritten: find out who stored it.",
           { subject: key, details },
         );

@@ -22,7 +22,7 @@ export const SIZE = PART * (PARTS - 1) + 2048;
 export const KEYS = packageKeys(ENGAGEMENT, PACKAGE_ID, "site-a");
 const MANIFEST = '{"format":"strongroom-manifest/1"}\n';
 
-export const sha256 = (bytes: Uint8Array | string) => createHash("sha256").update(bytes).digest("hex");
+const sha256 = (bytes: Uint8Array | string) => createHash("sha256").update(bytes).digest("hex");
 
 /** The bytes of the test archive: the same in every process. */
 export function archiveBytes(): Buffer {
@@ -69,7 +69,7 @@ export const archiveOf = (folder: string): Promise<RangeSource> =>
   openFileSource(join(folder, "package", "site-a.tar"));
 
 /** Tries as often as the real policy and does not wait. */
-export const IMPATIENT: RetryPolicy = {
+const IMPATIENT: RetryPolicy = {
   tries: 5,
   firstMs: 1,
   longestMs: 1,

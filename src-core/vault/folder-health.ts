@@ -232,7 +232,7 @@ export function assertFits(health: VaultHealth, archiveSize: number, toSend: num
     throw fail(
       "DISK_FULL",
       `${toSend + RESERVE} bytes are needed in the vault; ${freeBytes} are free.`,
-      "Free some space in the vault, or choose another one. Nothing was sent.",
+      "Free some space in the vault, or choose another one. Nothing more was sent.",
       { details: { archiveSize, toSend, freeBytes } },
     );
   }

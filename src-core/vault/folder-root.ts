@@ -32,7 +32,7 @@ export interface FolderRoot {
 }
 
 /** Splits a key into path segments, or throws INVALID_INPUT: no segment may be empty, begin with a dot, or hold what a system treats specially. */
-export function keySegments(key: string): readonly string[] {
+function keySegments(key: string): readonly string[] {
   const segments = key.split("/");
   if (segments.some((segment) => !isKeySegment(segment))) {
     throw fail(
