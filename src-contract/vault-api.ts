@@ -32,6 +32,7 @@ export const requestSchemas = {
     client: z.string().trim().min(1).max(200).optional(),
     vault: vaultNameSchema.optional(),
   }),
+  engagementSetVault: z.strictObject({ id: engagementIdSchema, vault: vaultNameSchema }),
   engagementList: z.strictObject({}),
   engagementShow: z.strictObject({ id: engagementIdSchema }),
   packageBuild: z.strictObject({
@@ -238,6 +239,7 @@ export interface BackupResult {
 /** The whole product in one interface; every face and every transport satisfies it. */
 export interface VaultApi {
   engagementCreate(request: Request<"engagementCreate">): Promise<Outcome<Engagement>>;
+  engagementSetVault(request: Request<"engagementSetVault">): Promise<Outcome<Engagement>>;
   engagementList(request: Request<"engagementList">): Promise<Outcome<readonly Engagement[]>>;
   engagementShow(request: Request<"engagementShow">): Promise<Outcome<Engagement>>;
   packageBuild(request: Request<"packageBuild">, options?: CallOptions): Promise<Outcome<BuildResult>>;

@@ -1,6 +1,7 @@
 import { createReadStream } from "node:fs";
+import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { createGunzip } from "node:zlib";
+import { createGunzip, type Gunzip, type InflateRaw } from "node:zlib";
 import type { CancelSignal } from "../../src-contract/progress.ts";
 import { asFailure, fail, systemCode, throwIfCancelled } from "../failing.ts";
 
@@ -34,21 +35,14 @@ export async function* gunzipFile(
   signal?: CancelSignal,
 ): AsyncGenerator<Uint8Array> {
   const gunzip = createGunzip({ chunkSize: 256 * 1024 });
-  const stop = new AbortController();
-  const feeding = pipeline(createReadStream(archive, { highWaterMark: 256 * 1024 }), gunzip, {
-    signal: stop.signal,
-  });
-  // What goes wrong in the pipeline comes out of the loop below, where the stream is destroyed with it.
-  feeding.catch((error: unknown) => error);
   let unpacked = 0;
   try {
-    for await (const chunk of gunzip) {
+    for await (const chunk of unpack(createReadStream(archive, { highWaterMark: 256 * 1024 }), gunzip)) {
       throwIfCancelled(signal);
       unpacked += chunk.length;
       if (isBomb(unpacked, packedSize)) throw bomb(archive);
       yield chunk;
     }
-    onEnd(gunzip.bytesWritten < packedSize);
   } catch (error) {
     if (systemCode(error)?.startsWith("Z_") !== true) throw asFailure(error, archive);
     throw fail(
@@ -57,6 +51,18 @@ export async function* gunzipFile(
       "Get an intact copy of the archive.",
       { subject: archive, cause: error },
     );
+  }
+  onEnd(gunzip.bytesWritten < packedSize);
+}
+
+/** What comes out of `unzip` when `packed` goes in. Errors of both are thrown; when the iteration ends early, both are destroyed. */
+export async function* unpack(packed: Readable, unzip: Gunzip | InflateRaw): AsyncGenerator<Buffer> {
+  const stop = new AbortController();
+  const feeding = pipeline(packed, unzip, { signal: stop.signal });
+  // What goes wrong in the pipeline destroys `unzip` with the same error, and so comes out of the loop.
+  feeding.catch((error: unknown) => error);
+  try {
+    for await (const chunk of unzip) yield chunk;
   } finally {
     stop.abort();
   }

@@ -1,8 +1,9 @@
 import { isUtf8 } from "node:buffer";
-import { crc32 } from "node:zlib";
-import { type Entry, getFileNameLowLevel, openPromise, type ZipFile } from "yauzl";
+import { crc32, createInflateRaw, type InflateRaw, inflateRawSync } from "node:zlib";
+import { type Entry, fromRandomAccessReaderPromise, getFileNameLowLevel, type ZipFile } from "yauzl";
 import { asFailure, fail, systemCode } from "../failing.ts";
-import { bomb, isBomb } from "./gzip-stream.ts";
+import { bomb, isBomb, unpack } from "./gzip-stream.ts";
+import { ZipBytes } from "./zip-bytes.ts";
 
 /** A file or folder of a zip, as its central directory tells it. */
 export interface ZipEntry {
@@ -24,10 +25,13 @@ export interface ZipReader {
    * FailureError ARCHIVE_UNSAFE when there are more than declared, or another name stands before them.
    */
   content(entry: ZipEntry): AsyncGenerator<Uint8Array>;
-  close(): void;
+  close(): Promise<void>;
 }
 
 const LOCAL_HEADER = 30;
+const LOCAL_SIGNATURE = 0x04034b50;
+/** Bytes of an entry that is unpacked at once. */
+const SMALL = 256 * 1024;
 const UNICODE_PATH = 0x7075;
 
 function invalid(archive: string, what: string, cause?: unknown): Error {
@@ -63,20 +67,24 @@ function asZipFailure(archive: string, error: unknown): Error {
   return invalid(archive, error instanceof Error ? error.message : String(error), error);
 }
 
-/** Opens a zip by the directory at its end. `size` is the archive's size in bytes. */
-export async function openZip(archive: string, size: number): Promise<ZipReader> {
-  const zip = await openPromise(archive, {
-    autoClose: false,
-    decodeStrings: false,
-    validateEntrySizes: false,
-  }).catch((error: unknown) => {
+/** Opens a zip by the directory at its end. */
+export async function openZip(archive: string): Promise<ZipReader> {
+  const bytes = await ZipBytes.open(archive);
+  try {
+    const zip = await fromRandomAccessReaderPromise(bytes, bytes.size, {
+      autoClose: false,
+      decodeStrings: false,
+      validateEntrySizes: false,
+    });
+    return {
+      entries: () => entries(archive, bytes.size, zip),
+      content: (entry) => content(archive, bytes, entry),
+      close: () => bytes.dispose(),
+    };
+  } catch (error) {
+    await bytes.dispose();
     throw asZipFailure(archive, error);
-  });
-  return {
-    entries: () => entries(archive, size, zip),
-    content: (entry) => content(archive, zip, entry),
-    close: () => zip.close(),
-  };
+  }
 }
 
 async function* entries(archive: string, size: number, zip: ZipFile): AsyncGenerator<ZipEntry> {
@@ -140,35 +148,69 @@ function entryName(entry: Entry): string {
   return getFileNameLowLevel(entry.generalPurposeBitFlag, entry.fileNameRaw, entry.extraFields, true);
 }
 
-async function* content(archive: string, zip: ZipFile, file: ZipEntry): AsyncGenerator<Uint8Array> {
+async function* content(archive: string, bytes: ZipBytes, file: ZipEntry): AsyncGenerator<Uint8Array> {
   const { entry, name, size } = file;
   let length = 0;
   let crc = 0;
   try {
-    const local = await zip.readLocalFileHeaderPromise(entry);
-    if (!local.fileName.equals(entry.fileNameRaw)) {
-      throw unsafe(archive, "names an entry in two ways", name);
-    }
-    const packed = entry.compressionMethod === 8;
-    const { compressedSize } = entry;
-    const stream = await zip.openReadStreamLowLevelPromise(
-      local.fileDataStart,
-      compressedSize,
-      0,
-      compressedSize,
-      packed,
-      size,
-    );
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
+    for await (const chunk of unpacked(archive, bytes, file)) {
       length += chunk.length;
-      if (length > size) throw unsafe(archive, `holds more than the ${size} bytes it declares for`, name);
+      if (length > size) throw tooMuch(archive, file);
       crc = crc32(chunk, crc);
       yield chunk;
     }
   } catch (error) {
-    if (systemCode(error)?.startsWith("Z_") === true) throw damaged(String(error));
-    throw asZipFailure(archive, error);
+    const code = systemCode(error);
+    if (code === "ERR_BUFFER_TOO_LARGE") throw tooMuch(archive, file);
+    if (code?.startsWith("Z_") === true) throw damaged(`${name}: ${String(error)}`);
+    throw error;
   }
-  if (length !== size) throw damaged(`${length} bytes instead of ${size}`);
-  if (crc !== entry.crc32) throw damaged("wrong CRC");
+  if (length !== size) throw damaged(`${name}: ${length} bytes instead of ${size}`);
+  if (crc !== entry.crc32) throw damaged(`${name}: wrong CRC`);
+}
+
+function tooMuch(archive: string, { size, name }: ZipEntry): Error {
+  return unsafe(archive, `holds more than the ${size} bytes it declares for`, name);
+}
+
+async function* unpacked(
+  archive: string,
+  bytes: ZipBytes,
+  { entry, name, size }: ZipEntry,
+): AsyncGenerator<Uint8Array> {
+  const { compressedSize, fileNameRaw, relativeOffsetOfLocalHeader: start } = entry;
+  const deflated = entry.compressionMethod !== 0;
+  const local = await bytes.readAt(start, LOCAL_HEADER + fileNameRaw.length);
+  if (local.length < LOCAL_HEADER || local.readUInt32LE(0) !== LOCAL_SIGNATURE) {
+    throw damaged(`${name}: no header at byte ${start}`);
+  }
+  // Readers that go from front to back would see the name that stands here.
+  if (local.readUInt16LE(26) !== fileNameRaw.length || !local.subarray(LOCAL_HEADER).equals(fileNameRaw)) {
+    throw unsafe(archive, "names an entry in two ways", name);
+  }
+  const from = start + LOCAL_HEADER + fileNameRaw.length + local.readUInt16LE(28);
+  if (from + compressedSize > bytes.size) throw invalid(archive, `${JSON.stringify(name)} is truncated`);
+  if (compressedSize <= SMALL && size <= SMALL) {
+    const stored = await bytes.readAt(from, compressedSize);
+    if (deflated) yield inflateSmall(stored, size, name);
+    else yield stored;
+    return;
+  }
+  const raw = bytes.stream(from, compressedSize);
+  if (!deflated) {
+    yield* raw as AsyncIterable<Buffer>;
+    return;
+  }
+  const inflate = createInflateRaw({ chunkSize: 256 * 1024 });
+  yield* unpack(raw, inflate);
+  if (inflate.bytesWritten < compressedSize) throw damaged(`${name}: data after its end`);
+}
+
+/** In one call: a stream costs more than the work itself. Throws ERR_BUFFER_TOO_LARGE beyond the declared size. */
+function inflateSmall(stored: Buffer, size: number, name: string): Buffer {
+  // `info` makes this an object, which Node's types do not know.
+  const result: unknown = inflateRawSync(stored, { maxOutputLength: Math.max(size, 1), info: true });
+  const { buffer, engine } = result as { buffer: Buffer; engine: InflateRaw };
+  if (engine.bytesWritten < stored.length) throw damaged(`${name}: data after its end`);
+  return buffer;
 }

@@ -22,7 +22,7 @@ export async function openBagSource(path: string, options: CallOptions): Promise
     const start = await readStart(archive);
     if (start[0] === 0x1f && start[1] === 0x8b) return await openGzipSource(archive, stats.size, options);
     if (ZIP_STARTS.has(start.toString("latin1", 0, 4))) {
-      return await openZipSource(archive, stats.size, options);
+      return await openZipSource(archive, options);
     }
     if (start.length === 512 && parseTarHeader(start) !== null) return await openTarSource(archive, options);
   } catch (error) {

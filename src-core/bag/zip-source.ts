@@ -12,13 +12,9 @@ import { countProgress } from "./report-progress.ts";
  * A bag in a zip. Its central directory is read twice, once to list and once to digest: entries as objects, a million of them, would not fit into
  * memory. Decompression runs in Node's thread pool.
  */
-export async function openZipSource(
-  archive: string,
-  archiveSize: number,
-  options: CallOptions,
-): Promise<BagSource> {
+export async function openZipSource(archive: string, options: CallOptions): Promise<BagSource> {
   const findings: Finding[] = [];
-  const zip = await openZip(archive, archiveSize);
+  const zip = await openZip(archive);
   const texts = new Map<number, ZipEntry>();
   let bag: ListedBag;
   try {
@@ -42,7 +38,7 @@ export async function openZipSource(
       if (file !== undefined) texts.set(file, entry);
     }
   } catch (error) {
-    zip.close();
+    await zip.close();
     throw error;
   }
 
@@ -56,7 +52,7 @@ export async function openZipSource(
     { signal, onBytes }: Parameters<BagSource["digest"]>[1],
   ): Promise<void> {
     const wanted = new Set(work.files);
-    const again = await openZip(archive, archiveSize);
+    const again = await openZip(archive);
     try {
       for await (const entry of again.entries()) {
         throwIfCancelled(signal);
@@ -74,7 +70,7 @@ export async function openZipSource(
         work.onResult(file, result);
       }
     } finally {
-      again.close();
+      await again.close();
     }
     for (const file of wanted) work.onResult(file, { ok: false, code: "CHANGED" });
   }
@@ -87,7 +83,7 @@ export async function openZipSource(
     findings,
     readText,
     digest,
-    close: async () => zip.close(),
+    close: () => zip.close(),
   };
 }
 

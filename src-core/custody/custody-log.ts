@@ -14,6 +14,8 @@ const EVENT_TYPES = [
   "restored",
 ] as const;
 
+export type CustodyEventType = (typeof EVENT_TYPES)[number];
+
 /** What happened, as the caller tells it. */
 export interface NewCustodyEvent {
   /** RFC 3339, UTC. */

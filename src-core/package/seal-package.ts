@@ -102,6 +102,7 @@ class Sealing {
   }
 
   async run(archive: number | null): Promise<SealedDraft> {
+    this.#report({ phase: "walk", done: 0, unit: "files" });
     const plan = new PlanWriter(this.#folder, this.#job.name);
     const walk = new SourceWalk(
       this.#job.walk,
@@ -117,7 +118,9 @@ class Sealing {
     plan.flush();
     if (archive !== null) this.#refuseFullDisk(payloadEnd);
 
+    this.#report({ phase: "hash", done: 0, total: payloadEnd, unit: "bytes" });
     const digests = await this.#hashPayload(walk, sealed, { start: 0, end: payloadEnd, partSize });
+    this.#report({ phase: "write manifest", done: walk.files, total: walk.files, unit: "files" });
     const tags = this.#writeTags(digests, walk, sealed);
     for (const tag of tags) plan.add(this.#tagEntry(tag.name, sealed));
     const archiveSize = plan.archiveOffset + TRAILER_SIZE;

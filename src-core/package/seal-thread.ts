@@ -7,8 +7,8 @@ import { sealPackage } from "./seal-package.ts";
 const port = parentPort;
 if (port === null) throw new Error("seal-thread runs as a worker thread");
 try {
-  const draft = await sealPackage(workerData as SealJob, (progress) => port.postMessage({ progress }));
-  port.postMessage({ draft });
+  const result = await sealPackage(workerData as SealJob, (progress) => port.postMessage({ progress }));
+  port.postMessage({ result });
 } catch (error) {
   port.postMessage({ failure: asFailure(error).failure });
 }

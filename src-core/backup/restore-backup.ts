@@ -1,0 +1,153 @@
+import { copyFile, mkdtemp, readdir, readFile, rename } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import type { CallOptions } from "../../src-contract/progress.ts";
+import type { BackupResult, ParsedRequest } from "../../src-contract/vault-api.ts";
+import { openDatabase } from "../catalog/database.ts";
+import { ledgerMigrations } from "../catalog/ledger-migrations/index.ts";
+import type { Core } from "../core.ts";
+import { appendEvent } from "../custody/custody-log.ts";
+import { exists, syncFolder } from "../durable-files.ts";
+import { asFailure, fail, throwIfCancelled } from "../failing.ts";
+import { draftFolder, packageFolder, reconcileCatalog, removeFolder } from "../package/package-store.ts";
+import { rfc3339FromMs } from "../package/times.ts";
+import { type Backup, backupSchema, copyFolder, digestFolder } from "./backup-files.ts";
+
+/** Work that was under way when the backup was made is not taken over: its processes and drafts are elsewhere. */
+const LEFT_OUT = new Set(["builds", "transfers", "transfer_objects", "transfer_parts"]);
+
+/**
+ * Brings a backup into a state folder that holds nothing yet; refuses one that does, since two histories cannot be joined.
+ * Every file of the backup is compared with its digest before anything is written. Packages come first, the ledger last, in one
+ * transaction: when it is cut short, run it again.
+ */
+export async function restoreBackup(
+  core: Core,
+  request: ParsedRequest<"restore">,
+  options: CallOptions,
+): Promise<BackupResult> {
+  const folder = await backupFolder(resolve(request.from));
+  refuseUsedHome(core);
+  const backup = await readBackup(folder);
+  for (const [i, id] of backup.packages.entries()) {
+    throwIfCancelled(options.signal);
+    options.onProgress?.({
+      phase: "copy",
+      done: i,
+      total: backup.packages.length,
+      unit: "files",
+      subject: id,
+    });
+    if (await exists(packageFolder(core, id))) continue;
+    await removeFolder(draftFolder(core, id));
+    await copyFolder(join(folder, "packages", id), draftFolder(core, id));
+    await rename(draftFolder(core, id), packageFolder(core, id));
+  }
+  await syncFolder(core.home.packages);
+  await restoreLedger(core, join(folder, "ledger.db"));
+  await reconcileCatalog(core);
+  return { folder, packages: backup.packages, notHeld: backup.notHeld };
+}
+
+async function backupFolder(from: string): Promise<string> {
+  if (await exists(join(from, "backup.json"))) return from;
+  const names = await readdir(from).catch((error: unknown) => {
+    throw asFailure(error, from);
+  });
+  const backups = names.filter((name) => name.startsWith("strongroom-backup-")).sort();
+  const [only, another] = backups;
+  if (only !== undefined && another === undefined) return join(from, only);
+  throw fail(
+    "BACKUP_INVALID",
+    only === undefined
+      ? `${from} holds no backup.`
+      : `${from} holds ${backups.length} backups: ${backups.join(", ")}.`,
+    "Name the folder strongroom-backup-… that was made by: strongroom backup --to DIR",
+    { subject: from },
+  );
+}
+
+function refuseUsedHome(core: Core): void {
+  const used = ["engagements", "vaults", "custody_events"].some((table) => {
+    const row = core.ledger.prepare<[], { n: number }>(`SELECT count(*) AS n FROM ${table}`).get();
+    return (row?.n ?? 0) > 0;
+  });
+  if (!used) return;
+  throw fail(
+    "PATH_EXISTS",
+    `${core.home.folder} is in use; a backup is restored into an empty state folder only.`,
+    "Set STRONGROOM_HOME to a new folder and restore there.",
+    { subject: core.home.folder },
+  );
+}
+
+async function readBackup(folder: string): Promise<Backup> {
+  const file = join(folder, "backup.json");
+  let backup: Backup;
+  try {
+    backup = backupSchema.parse(JSON.parse(await readFile(file, "utf8")));
+  } catch (error) {
+    throw damaged(folder, `${file} cannot be understood`, error);
+  }
+  const digests = await digestFolder(folder);
+  delete digests["backup.json"];
+  const paths = new Set([...Object.keys(digests), ...Object.keys(backup.files)]);
+  const wrong = [...paths].filter((path) => digests[path] !== backup.files[path]);
+  if (wrong.length > 0)
+    throw damaged(
+      folder,
+      `${wrong.length} files are missing, added or changed: ${wrong.slice(0, 5).join(", ")}`,
+    );
+  const unlisted = backup.packages.filter((id) => backup.files[`packages/${id}/seal.json`] === undefined);
+  if (unlisted.length > 0) throw damaged(folder, `packages without a seal: ${unlisted.join(", ")}`);
+  return backup;
+}
+
+function damaged(folder: string, what: string, cause?: unknown): Error {
+  return fail(
+    "BACKUP_INVALID",
+    `The backup ${folder} is damaged: ${what}.`,
+    "Use another backup. Nothing was restored.",
+    {
+      subject: folder,
+      cause,
+    },
+  );
+}
+
+/** Copies all rows, after a copy of the backup's ledger was brought to this program's schema. */
+async function restoreLedger(core: Core, file: string): Promise<void> {
+  const scratch = await mkdtemp(join(core.home.folder, ".restore-"));
+  try {
+    const copy = join(scratch, "ledger.db");
+    await copyFile(file, copy);
+    openDatabase(copy, ledgerMigrations, false).close();
+    core.ledger.prepare("ATTACH DATABASE ? AS backup").run(copy);
+    try {
+      core.ledger.transaction(() => copyRows(core)).immediate();
+    } finally {
+      core.ledger.exec("DETACH DATABASE backup");
+    }
+  } finally {
+    await removeFolder(scratch);
+  }
+}
+
+function copyRows(core: Core): void {
+  core.ledger.pragma("defer_foreign_keys = ON");
+  const tables = core.ledger
+    .prepare<[], { name: string }>(
+      "SELECT name FROM backup.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
+    )
+    .all();
+  for (const { name } of tables) {
+    if (LEFT_OUT.has(name)) continue;
+    core.ledger.exec(`INSERT INTO main."${name}" SELECT * FROM backup."${name}" ORDER BY 1`);
+  }
+  appendEvent(core.ledger, {
+    time: rfc3339FromMs(core.clock.now()),
+    type: "restored",
+    packageId: null,
+    engagement: null,
+    details: { device: core.device },
+  });
+}

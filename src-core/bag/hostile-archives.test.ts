@@ -1,0 +1,341 @@
+import { createWriteStream, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { gunzipSync, gzipSync } from "node:zlib";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { ZipFile } from "yazl";
+import { buildBag, writeBag } from "./testing/build-bag.ts";
+import { END, paxRecord, type TestEntry, tarEntry, tarOf } from "./testing/build-tar.ts";
+import { validateBag } from "./validate-bag.ts";
+
+let root: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "hostile-"));
+});
+afterEach(() => rmSync(root, { recursive: true }));
+
+const sound = (): Buffer[] =>
+  [...buildBag()].map(([path, content]) => tarEntry({ name: `bag/${path}`, content }));
+const withEntries = (...more: (TestEntry | Buffer)[]): Buffer =>
+  Buffer.concat([
+    ...sound(),
+    ...more.map((entry) => (Buffer.isBuffer(entry) ? entry : tarEntry(entry))),
+    END,
+  ]);
+
+async function validateBytes(bytes: Buffer) {
+  const path = join(root, "archive");
+  writeFileSync(path, bytes);
+  const result = await validateBag(path);
+  expect(readdirSync(root)).toEqual(["archive"]);
+  return result.findings.map((finding) => finding.code);
+}
+const failsWith = (bytes: Buffer, code: string) =>
+  expect(validateBytes(bytes)).rejects.toMatchObject({ failure: { code } });
+
+const pax = (...records: Buffer[]): Buffer =>
+  tarEntry({ name: "pax", type: "x", content: Buffer.concat(records) });
+const base256 = (value: bigint): Buffer => {
+  const field = Buffer.alloc(12);
+  field.writeBigUInt64BE(value, 4);
+  field[0] = 0x80;
+  return field;
+};
+
+const UNSAFE: readonly (readonly [string, () => Buffer])[] = [
+  ["a path that leaves", () => withEntries({ name: "bag/../../x" })],
+  ["a path that leaves its folder and comes back", () => withEntries({ name: "bag/data/../data/x" })],
+  ["an absolute path", () => withEntries({ name: "/etc/passwd" })],
+  ["a path that leaves on Windows", () => withEntries({ name: "bag/data\\..\\..\\x" })],
+  ["a drive letter", () => withEntries({ name: "C:/x" })],
+  ["a home folder", () => withEntries({ name: "~/x" })],
+  ["an unsafe path in a pax header", () => withEntries(pax(paxRecord("path", "../x")), { name: "bag/x" })],
+  ["a NUL in a pax path", () => withEntries(pax(paxRecord("path", "bag/x\0y")), { name: "bag/x" })],
+  [
+    "an unsafe GNU long name",
+    () => withEntries({ name: "././@LongLink", type: "L", content: "../x\0" }, { name: "bag/x" }),
+  ],
+  ["an unsafe name that is not UTF-8", () => withEntries({ name: Buffer.from("../\xff", "latin1") })],
+  ["a symbolic link", () => withEntries({ name: "bag/data/l", type: "2", link: "/etc/passwd" })],
+  ["a hard link", () => withEntries({ name: "bag/data/l", type: "1", link: "bag/data/a.txt" })],
+  ["a character device", () => withEntries({ name: "bag/data/d", type: "3" })],
+  ["a block device", () => withEntries({ name: "bag/data/d", type: "4" })],
+  ["a pipe", () => withEntries({ name: "bag/data/p", type: "6" })],
+  ["an old GNU sparse file", () => withEntries({ name: "bag/data/s", type: "S" })],
+  [
+    "a pax sparse file",
+    () => withEntries(pax(paxRecord("GNU.sparse.realsize", "999999")), { name: "bag/data/s" }),
+  ],
+  ["an unknown kind of entry", () => withEntries({ name: "bag/data/q", type: "Q" })],
+  ["two entries of one path", () => withEntries({ name: "bag/data/a.txt", content: "other" })],
+  ["two entries of one path, spelled otherwise", () => withEntries({ name: "bag/./data//a.txt" })],
+  ["a file below a file", () => withEntries({ name: "bag/data/a.txt/b" })],
+  ["a folder that is a file too", () => withEntries({ name: "bag/data/a.txt/", type: "5" })],
+  ["a folder with content", () => withEntries({ name: "bag/data/d", type: "5", content: "x" })],
+  [
+    "a pax header without measure",
+    () => withEntries({ name: "p", type: "x", content: Buffer.alloc(1 << 21) }),
+  ],
+  [
+    "a long name without measure",
+    () => withEntries({ name: "l", type: "L", content: Buffer.alloc(1 << 17) }),
+  ],
+  [
+    "a global header that renames",
+    () => withEntries({ name: "g", type: "g", content: paxRecord("path", "bag/data/x") }),
+  ],
+];
+
+const INVALID: readonly (readonly [string, () => Buffer])[] = [
+  ["nothing", () => Buffer.alloc(0)],
+  ["text", () => Buffer.from("just text\n".repeat(100))],
+  ["cut within a header", () => withEntries().subarray(0, 700)],
+  [
+    "cut within content",
+    () => tarOf([{ name: "bag/bagit.txt", content: "x".repeat(2000) }]).subarray(0, 1024),
+  ],
+  ["cut between entries", () => Buffer.concat(sound())],
+  ["declared larger than its data", () => withEntries({ name: "bag/data/x", content: "x", size: 1 << 20 })],
+  ["declared larger than any disk", () => withEntries({ name: "bag/x", sizeField: base256(1n << 52n) })],
+  ["declared beyond 2^53", () => withEntries({ name: "bag/x", sizeField: base256(1n << 60n) })],
+  ["a negative size", () => withEntries({ name: "bag/x", sizeField: Buffer.alloc(12, 0xff) })],
+  ["a size that is no number", () => withEntries({ name: "bag/x", sizeField: Buffer.from("99999999999\0") })],
+  [
+    "a damaged header",
+    () => {
+      const bytes = withEntries();
+      bytes[1] = (bytes[1] ?? 0) ^ 1;
+      bytes[513] = 0;
+      const second = tarOf([{ name: "bag/x" }, { name: "bag/y" }]);
+      second[512 + 3] = 0x7a;
+      return second;
+    },
+  ],
+  ["a pax record without `=`", () => withEntries(pax(Buffer.from("5 ab\n")), { name: "bag/x" })],
+  ["a pax record of a wrong length", () => withEntries(pax(Buffer.from("99 path=a\n")), { name: "bag/x" })],
+  ["a pax record of no length", () => withEntries(pax(Buffer.from("path=a\n")), { name: "bag/x" })],
+  ["a pax size that is no number", () => withEntries(pax(paxRecord("size", "-1")), { name: "bag/x" })],
+  ["a pax size beyond its data", () => withEntries(pax(paxRecord("size", "999999")), { name: "bag/x" })],
+];
+
+describe("a tar", () => {
+  it.each(UNSAFE)("is refused for %s", (_name, bytes) => failsWith(bytes(), "ARCHIVE_UNSAFE"));
+  it.each(INVALID)("is no archive: %s", (_name, bytes) => failsWith(bytes(), "ARCHIVE_INVALID"));
+  it.each(UNSAFE)("is refused when gzipped, for %s", (_name, bytes) =>
+    failsWith(gzipSync(bytes()), "ARCHIVE_UNSAFE"),
+  );
+  it.each(INVALID.filter(([name]) => name !== "nothing" && name !== "text"))(
+    "is no archive when gzipped: %s",
+    (_name, bytes) => failsWith(gzipSync(bytes()), "ARCHIVE_INVALID"),
+  );
+
+  it.each([(bytes: Buffer) => bytes, (bytes: Buffer) => gzipSync(bytes)])(
+    "is judged by what it holds where that is a matter of the bag (%#)",
+    async (pack) => {
+      const found = (bytes: Buffer) => validateBytes(pack(bytes));
+      expect(await found(withEntries())).toEqual([]);
+      expect(await found(Buffer.concat([withEntries(), Buffer.alloc(9 * 512)]))).toEqual([]);
+      expect(await found(Buffer.concat([withEntries(), Buffer.from("hidden")]))).toEqual([
+        "ARCHIVE_TRAILING_DATA",
+      ]);
+      expect(await found(withEntries().subarray(0, -512))).toEqual(["ARCHIVE_END_SHORT"]);
+      expect(await found(withEntries({ name: "other/x" }))).toEqual(["ARCHIVE_SECOND_TOP_FOLDER"]);
+      expect(await found(withEntries({ name: "x" }))).toEqual(["ARCHIVE_SECOND_TOP_FOLDER"]);
+      const loose = tarOf([...buildBag()].map(([path, content]) => ({ name: `./${path}`, content })));
+      expect(await found(loose)).toEqual(["ARCHIVE_NO_TOP_FOLDER"]);
+      expect(await found(withEntries({ name: Buffer.from("bag/\xff", "latin1") }))).toEqual([
+        "NAME_NOT_UNICODE",
+      ]);
+      expect(await found(withEntries({ name: "bag/data/", type: "5" }, { name: "bag/", type: "5" }))).toEqual(
+        [],
+      );
+      expect(
+        await found(withEntries({ name: "g", type: "g", content: paxRecord("comment", "from git") })),
+      ).toEqual([]);
+      const long = `bag/data/${"n".repeat(300)}`;
+      const gnu = [{ name: "././@LongLink", type: "L", content: `${long}\0` }, { name: long.slice(0, 100) }];
+      expect(await found(withEntries(...gnu))).toEqual(["PAYLOAD_FILE_UNLISTED"]);
+    },
+  );
+});
+
+describe("a gzip", () => {
+  it("is no archive when it is cut, damaged, or holds no tar", async () => {
+    const packed = gzipSync(withEntries());
+    await failsWith(packed.subarray(0, packed.length - 20), "ARCHIVE_INVALID");
+    const damaged = Buffer.from(packed);
+    damaged[packed.length - 6] = (damaged[packed.length - 6] ?? 0) ^ 0xff;
+    await failsWith(damaged, "ARCHIVE_INVALID");
+    await failsWith(gzipSync("no tar"), "ARCHIVE_INVALID");
+  });
+
+  it("has its trailing bytes reported", async () => {
+    const packed = Buffer.concat([gzipSync(withEntries()), Buffer.from("garbage")]);
+    expect(await validateBytes(packed)).toEqual(["ARCHIVE_TRAILING_DATA"]);
+  });
+
+  it("may be made of several members", async () => {
+    const tar = withEntries();
+    expect(gunzipSync(Buffer.concat([gzipSync(tar.subarray(0, 777)), gzipSync(tar.subarray(777))]))).toEqual(
+      tar,
+    );
+    const packed = Buffer.concat([gzipSync(tar.subarray(0, 777)), gzipSync(tar.subarray(777))]);
+    expect(await validateBytes(packed)).toEqual([]);
+  });
+
+  it("is refused when it is a bomb", async () => {
+    const zeros = Buffer.alloc(300 * 1024 * 1024);
+    const bytes = Buffer.concat([...sound(), tarEntry({ name: "bag/data/zeros", content: zeros }), END]);
+    await failsWith(gzipSync(bytes, { level: 1 }), "ARCHIVE_UNSAFE");
+    const sized = gzipSync(bytes, { level: 6 });
+    expect(sized.length * 400).toBeLessThan(bytes.length);
+    await failsWith(sized, "ARCHIVE_UNSAFE");
+  });
+});
+
+interface ZipPlan {
+  readonly name: string;
+  readonly content?: Buffer;
+  readonly mode?: number;
+  readonly compress?: boolean;
+  readonly forceZip64Format?: boolean;
+}
+
+async function zipOf(plans: readonly ZipPlan[]): Promise<Buffer> {
+  const zip = new ZipFile();
+  for (const { name, content = Buffer.alloc(0), ...options } of plans) zip.addBuffer(content, name, options);
+  zip.end();
+  const path = join(root, "made");
+  await pipeline(zip.outputStream, createWriteStream(path));
+  const bytes = readFileSync(path);
+  rmSync(path);
+  return bytes;
+}
+const soundZip = (...more: ZipPlan[]) =>
+  zipOf([...[...buildBag()].map(([path, content]) => ({ name: `bag/${path}`, content })), ...more]);
+/** Replaces all occurrences of a name, whose length stays, in a zip's headers. */
+const rename = (zip: Buffer, from: string, to: string, occurrences: readonly number[] = [0, 1]): Buffer => {
+  const bytes = Buffer.from(zip);
+  let at = -1;
+  for (let i = 0; i < 2; i += 1) {
+    at = bytes.indexOf(from, at + 1);
+    if (occurrences.includes(i)) bytes.write(to, at);
+  }
+  return bytes;
+};
+/** Where the central directory's record of a name begins. */
+const central = (zip: Buffer, name: string): number => zip.lastIndexOf(name) - 46;
+
+describe("a zip", () => {
+  it("may use zip64 and stored entries, and has its findings as any bag", async () => {
+    const files = [...buildBag()].map(([path, content]) => ({ name: `bag/${path}`, content }));
+    expect(await validateBytes(await zipOf(files.map((f) => ({ ...f, compress: false }))))).toEqual([]);
+    expect(await validateBytes(await zipOf(files.map((f) => ({ ...f, forceZip64Format: true }))))).toEqual(
+      [],
+    );
+    expect(await validateBytes(await soundZip({ name: "other/x" }))).toEqual(["ARCHIVE_SECOND_TOP_FOLDER"]);
+    const large = Buffer.alloc(1024 * 1024, "large");
+    for (const compress of [true, false]) {
+      const zip = await soundZip({ name: "bag/large", content: large, compress });
+      expect(await validateBytes(zip)).toEqual(["TAG_FILE_UNLISTED"]);
+    }
+  });
+
+  it.each([
+    ["a path that leaves", "bag/../../../x"],
+    ["an absolute path", "/tmp/evil/xxxx"],
+    ["a backslash", "bag\\data\\evilx"],
+    ["a drive letter", "C:/evil/xxxxxx"],
+  ])("is refused for %s", async (_name, evil) => {
+    const zip = await soundZip({ name: "bag/data/plain" });
+    await failsWith(rename(zip, "bag/data/plain", evil), "ARCHIVE_UNSAFE");
+  });
+
+  it("is refused for a name that differs in its two places", async () => {
+    const zip = await soundZip({ name: "bag/plainx" });
+    await failsWith(rename(zip, "bag/plainx", "bag/otherx", [0]), "ARCHIVE_UNSAFE");
+  });
+
+  it("is refused for links and special files", async () => {
+    await failsWith(
+      await soundZip({ name: "bag/l", content: Buffer.from("/etc"), mode: 0o120777 }),
+      "ARCHIVE_UNSAFE",
+    );
+    await failsWith(await soundZip({ name: "bag/p", mode: 0o010644 }), "ARCHIVE_UNSAFE");
+  });
+
+  it("is refused for two entries of one path", async () => {
+    const zip = await soundZip({ name: "bag/data/x.txt" });
+    await failsWith(rename(zip, "bag/data/x.txt", "bag/data/a.txt"), "ARCHIVE_UNSAFE");
+  });
+
+  it("is refused for entries that overlap", async () => {
+    const zip = await soundZip({ name: "bag/x1" }, { name: "bag/x2" });
+    zip.copy(zip, central(zip, "bag/x2") + 42, central(zip, "bag/x1") + 42, central(zip, "bag/x1") + 46);
+    await failsWith(zip, "ARCHIVE_UNSAFE");
+  });
+
+  it.each([10_000, 1_000_000])(
+    "is refused for more content than is declared, of %i bytes",
+    async (length) => {
+      const zip = await soundZip({ name: "bag/bomb", content: Buffer.alloc(length) });
+      zip.writeUInt32LE(10, central(zip, "bag/bomb") + 24);
+      await failsWith(zip, "ARCHIVE_UNSAFE");
+    },
+  );
+
+  it("is refused when it declares a bomb", async () => {
+    const zip = await soundZip({ name: "bag/bomb", content: Buffer.alloc(10) });
+    zip.writeUInt32LE(0xf0000000, central(zip, "bag/bomb") + 24);
+    await failsWith(zip, "ARCHIVE_UNSAFE");
+  });
+
+  it.each([1000, 1_000_000])("has an entry reported that is damaged, of %i bytes", async (length) => {
+    const content = Buffer.from(Array.from({ length }, (_, i) => (i * i) % 251));
+    const sound = await soundZip({ name: "bag/x", content, compress: false });
+    const local = sound.indexOf("bag/x");
+    const crc = Buffer.from(sound);
+    crc[local + 500] = (crc[local + 500] ?? 0) ^ 1;
+    expect(await validateBytes(crc)).toEqual(
+      ["ARCHIVE_ENTRY_DAMAGED", "TAG_FILE_UNLISTED"].toSorted().reverse(),
+    );
+    const deflated = await soundZip({ name: "bag/y", content });
+    deflated.fill(0xff, deflated.indexOf("bag/y") + 5, deflated.indexOf("bag/y") + 60);
+    expect(await validateBytes(deflated)).toContain("ARCHIVE_ENTRY_DAMAGED");
+    const short = await soundZip({ name: "bag/z", content });
+    short.writeUInt32LE(length + 5, central(short, "bag/z") + 24);
+    expect(await validateBytes(short)).toContain("ARCHIVE_ENTRY_DAMAGED");
+  });
+
+  it("is no archive when it is cut, padded, encrypted or unknown in its compression", async () => {
+    const zip = await soundZip({ name: "bag/x", content: Buffer.from("x") });
+    await failsWith(zip.subarray(0, zip.length - 30), "ARCHIVE_INVALID");
+    await failsWith(Buffer.concat([zip, Buffer.from("garbage")]), "ARCHIVE_INVALID");
+    const encrypted = Buffer.from(zip);
+    encrypted.writeUInt16LE(1, central(zip, "bag/x") + 8);
+    await failsWith(encrypted, "ARCHIVE_INVALID");
+    const unknown = Buffer.from(zip);
+    unknown.writeUInt16LE(99, central(zip, "bag/x") + 10);
+    await failsWith(unknown, "ARCHIVE_INVALID");
+    const far = Buffer.from(zip);
+    far.writeUInt32LE(0x7fffffff, central(zip, "bag/x") + 42);
+    await failsWith(far, "ARCHIVE_INVALID");
+  });
+
+  it("keeps names of macOS, which are UTF-8 without saying so", async () => {
+    const files = [...buildBag({ payload: { "data/é": "x" } })];
+    const zip = await zipOf(files.map(([path, content]) => ({ name: `bag/${path}`, content })));
+    for (let at = zip.indexOf("PK\x03\x04"); at !== -1; at = zip.indexOf("PK\x03\x04", at + 1))
+      zip.writeUInt16LE(0, at + 6);
+    for (let at = zip.indexOf("PK\x01\x02"); at !== -1; at = zip.indexOf("PK\x01\x02", at + 1))
+      zip.writeUInt16LE(0, at + 8);
+    expect(await validateBytes(zip)).toEqual([]);
+  });
+});
+
+it("stops reading an archive when asked", async () => {
+  const path = await writeBag(root, buildBag(), "tar.gz");
+  const signal = AbortSignal.abort();
+  await expect(validateBag(path, { signal })).rejects.toMatchObject({ failure: { code: "CANCELLED" } });
+});

@@ -1,0 +1,7 @@
+import type { Migration } from "../database.ts";
+import { foundation } from "./0010-foundation.ts";
+import { transfers } from "./0020-transfers.ts";
+import { custody } from "./0030-custody.ts";
+
+/** In order of number. A new one goes at the end; one that was released is never changed. */
+export const ledgerMigrations: readonly Migration[] = [foundation, transfers, custody];

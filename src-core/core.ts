@@ -1,0 +1,18 @@
+import type { Db } from "./catalog/database.ts";
+import type { Home } from "./home.ts";
+import type { Clock, NewId } from "./ports.ts";
+
+/** What every piece of work needs from its surroundings; made once by open-vault.ts. */
+export interface Core {
+  readonly home: Home;
+  /** Not rebuildable: builds under way, transfers, custody log, settings. */
+  readonly ledger: Db;
+  /** Rebuildable from packages and vaults. */
+  readonly catalog: Db;
+  readonly clock: Clock;
+  readonly newId: NewId;
+  /** `Strongroom/<version>`. */
+  readonly program: string;
+  /** This device's name, as its owner gave it. */
+  readonly device: string;
+}

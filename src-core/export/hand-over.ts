@@ -1,0 +1,80 @@
+import { mkdir, mkdtemp, readdir, rename } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import type { CallOptions } from "../../src-contract/progress.ts";
+import type { HandoverResult, ParsedRequest } from "../../src-contract/vault-api.ts";
+import type { Core } from "../core.ts";
+import { appendEvent, eventsOf } from "../custody/custody-log.ts";
+import { createFileDurably, exists, syncFolder } from "../durable-files.ts";
+import { asFailure, fail, throwIfCancelled } from "../failing.ts";
+import { canonicalJson } from "../package/canonical-json.ts";
+import { readManifest } from "../package/manifest-reader.ts";
+import { removeFolder, signatureFiles } from "../package/package-store.ts";
+import { rfc3339FromMs } from "../package/times.ts";
+import { locatePackage, manifestOf } from "../transfer/package-source.ts";
+import { fetchArchive } from "../transfer/pull.ts";
+import { requireSoundArchive } from "../transfer/sound-archive.ts";
+import { howToVerify } from "./handover.ts";
+
+/**
+ * Makes a folder `<name>-handover` that somebody without Strongroom can verify: archive, seal, signatures, this device's custody
+ * events of the package, and plain instructions. The archive is verified before the folder gets its name; nothing is overwritten.
+ */
+export async function handOver(
+  core: Core,
+  request: ParsedRequest<"packageHandover">,
+  options: CallOptions,
+): Promise<HandoverResult> {
+  const place = await locatePackage(core, request.package);
+  const name = place.seal.archive.slice(0, -".tar".length);
+  const to = resolve(request.to);
+  const folder = join(to, `${name}-handover`);
+  if (await exists(folder)) {
+    throw fail(
+      "PATH_EXISTS",
+      `${folder} is already there; nothing is overwritten.`,
+      "Choose another folder, or move it away first.",
+      { subject: folder },
+    );
+  }
+  await mkdir(to, { recursive: true }).catch((error: unknown) => {
+    throw asFailure(error, to);
+  });
+  const draft = await mkdtemp(join(to, `.${name}-handover-`));
+  try {
+    const archivePath = await fetchArchive(core, place, draft, options);
+    const { seal, packageDigest } = place;
+    await requireSoundArchive(core, { archivePath, seal, packageDigest }, options);
+    appendEvent(core.ledger, {
+      time: rfc3339FromMs(core.clock.now()),
+      type: "handed-over",
+      packageId: place.packageId,
+      engagement: place.engagement,
+      details: { packageDigest, device: core.device },
+    });
+    const events = eventsOf(core.ledger, place.packageId);
+    await createFileDurably(
+      join(draft, `${name}.custody.jsonl`),
+      events.map((event) => `${canonicalJson(event)}\n`).join(""),
+    );
+    const scratch = await mkdtemp(join(draft, ".manifest-"));
+    const { header } = await readManifest(await manifestOf(place, scratch, options));
+    await removeFolder(scratch);
+    const signatures = await signatureFiles(join(draft, `${name}.signatures`));
+    await createFileDurably(
+      join(draft, "HOW-TO-VERIFY.txt"),
+      howToVerify({
+        seal,
+        packageDigest,
+        manifest: header,
+        signatureFiles: signatures.map((file) => file.name),
+      }),
+    );
+    throwIfCancelled(options.signal);
+    await rename(draft, folder);
+    await syncFolder(to);
+    return { package: place.packageId, folder, files: (await readdir(folder)).sort() };
+  } catch (error) {
+    await removeFolder(draft);
+    throw asFailure(error, folder);
+  }
+}

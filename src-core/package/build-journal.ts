@@ -1,0 +1,120 @@
+import { rename } from "node:fs/promises";
+import type { Core } from "../core.ts";
+import { appendEvent, type CustodyEventType } from "../custody/custody-log.ts";
+import { exists, syncFolder } from "../durable-files.ts";
+import { isAlive, leaseHolderSchema, thisProcess } from "../transfer/lease-holder.ts";
+import {
+  catalogPackage,
+  describePackage,
+  draftFolder,
+  loadPackage,
+  packageFolder,
+  removeFolder,
+} from "./package-store.ts";
+import { packageDigest, parseSeal } from "./seal-file.ts";
+import { rfc3339FromMs } from "./times.ts";
+
+/** Journal states of a package in the making, in order; the table is in 0010-foundation.ts. */
+export type BuildState = "preparing" | "walking" | "hashing" | "finishing" | "signing" | "publishing";
+
+export interface BuildJournal {
+  enter(state: BuildState): void;
+  close(): void;
+}
+
+/** Writes down that a draft is being made, before anything of it is on disk. `origin` becomes the custody event of the package. */
+export function openBuildJournal(
+  core: Core,
+  build: {
+    readonly packageId: string;
+    readonly engagement: string;
+    readonly origin: "package-sealed" | "package-imported";
+  },
+): BuildJournal {
+  const { packageId, engagement, origin } = build;
+  core.ledger
+    .prepare(
+      "INSERT INTO builds (package_id, engagement, origin, state, holder, started) VALUES (?, ?, ?, 'preparing', ?, ?)",
+    )
+    .run(packageId, engagement, origin, JSON.stringify(thisProcess()), core.clock.now());
+  let current: BuildState = "preparing";
+  return {
+    enter(state) {
+      if (state === current) return;
+      current = state;
+      core.ledger.prepare("UPDATE builds SET state = ? WHERE package_id = ?").run(state, packageId);
+    },
+    close() {
+      core.ledger.prepare("DELETE FROM builds WHERE package_id = ?").run(packageId);
+    },
+  };
+}
+
+/** Gives a finished draft its place among the packages, durably, and records it. Kept by `settleAbandonedBuilds` if cut short. */
+export async function publishDraft(
+  core: Core,
+  draft: { readonly packageId: string; readonly sealBytes: Buffer; readonly origin: CustodyEventType },
+): Promise<void> {
+  const { packageId, sealBytes, origin } = draft;
+  const folder = packageFolder(core, packageId);
+  await syncFolder(draftFolder(core, packageId));
+  await rename(draftFolder(core, packageId), folder);
+  await syncFolder(core.home.packages);
+  await catalogPackage(core, await describePackage(folder, sealBytes));
+  recordOrigin(core, packageId, origin, sealBytes);
+}
+
+function recordOrigin(core: Core, packageId: string, origin: CustodyEventType, sealBytes: Buffer): void {
+  const digest = packageDigest(sealBytes);
+  if (hasEvent(core, packageId, origin, digest)) return;
+  appendEvent(core.ledger, {
+    time: rfc3339FromMs(core.clock.now()),
+    type: origin,
+    packageId,
+    engagement: parseSeal(sealBytes).engagement,
+    details: { packageDigest: digest, device: core.device, program: core.program },
+  });
+}
+
+function hasEvent(core: Core, packageId: string, type: CustodyEventType, digest: string): boolean {
+  const row = core.ledger
+    .prepare<[string, string, string], { n: number }>(
+      "SELECT count(*) AS n FROM custody_events WHERE package_id = ? AND type = ? AND json_extract(details, '$.packageDigest') = ?",
+    )
+    .get(packageId, type, digest);
+  return (row?.n ?? 0) > 0;
+}
+
+/** Whether this device made exactly this seal, by its own custody log. */
+export function sealedHere(core: Core, packageId: string, digest: string): boolean {
+  return hasEvent(core, packageId, "package-sealed", digest);
+}
+
+interface BuildRow {
+  readonly package_id: string;
+  readonly origin: CustodyEventType;
+  readonly holder: string;
+  readonly started: number;
+}
+
+/**
+ * Settles builds whose process is gone: one that was published is kept and recorded, the draft of any other is removed.
+ * Only drafts named in the journal are touched.
+ */
+export async function settleAbandonedBuilds(core: Core): Promise<void> {
+  const rows = core.ledger
+    .prepare<[], BuildRow>("SELECT package_id, origin, holder, started FROM builds")
+    .all();
+  const me = thisProcess();
+  for (const row of rows) {
+    const holder = leaseHolderSchema.parse(JSON.parse(row.holder));
+    if (isAlive(holder, me, core.clock.now() - row.started)) continue;
+    if (await exists(packageFolder(core, row.package_id))) {
+      const { sealBytes } = await loadPackage(core, row.package_id);
+      recordOrigin(core, row.package_id, row.origin, sealBytes);
+    } else {
+      await removeFolder(draftFolder(core, row.package_id));
+    }
+    core.ledger.prepare("DELETE FROM builds WHERE package_id = ?").run(row.package_id);
+  }
+}

@@ -1,0 +1,128 @@
+import { copyFile, mkdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import type { CallOptions } from "../../src-contract/progress.ts";
+import type { PackageSummary, ParsedRequest } from "../../src-contract/vault-api.ts";
+import { openFileSource } from "../archive/file-source.ts";
+import type { Core } from "../core.ts";
+import { createFileDurably, exists } from "../durable-files.ts";
+import { joinEngagement } from "../engagement/engagements.ts";
+import { asFailure, fail, throwIfCancelled } from "../failing.ts";
+import { requireSoundArchive } from "../transfer/sound-archive.ts";
+import { writeArchive } from "../transfer/write-archive.ts";
+import { ArchiveBytes } from "../verify/archive-bytes.ts";
+import { type FoundSeal, findTarget } from "../verify/find-target.ts";
+import { findTagEntries } from "../verify/tag-entries.ts";
+import { openBuildJournal, publishDraft } from "./build-journal.ts";
+import { draftFolder, packageFolder, removeFolder, resolvePackage, signatureFiles } from "./package-store.ts";
+import { runThread } from "./run-thread.ts";
+
+/**
+ * Takes a sealed package that came by other ways (a handover, a pulled tar or bag) into this device's packages. It is verified in
+ * full first; an unpacked bag becomes the sealed archive again, to the byte. Throws SEAL_NOT_FOUND for a bag that was never sealed.
+ */
+export async function importPackage(
+  core: Core,
+  request: ParsedRequest<"packageImport">,
+  options: CallOptions,
+): Promise<PackageSummary> {
+  const path = resolve(request.path);
+  const { path: found, folder: isBag, seal } = await findTarget(path, undefined);
+  if (seal === null) {
+    throw fail(
+      "SEAL_NOT_FOUND",
+      `${path} has no seal beside it (a file that ends in .seal.json), so nothing proves what it held.`,
+      "Bring the seal along; or seal it as new evidence: strongroom package build ENGAGEMENT PATH --name NAME",
+      { subject: path },
+    );
+  }
+  const { packageId, engagement } = seal.seal;
+  if (await exists(packageFolder(core, packageId))) return alreadyHere(core, seal);
+  joinEngagement(core, engagement);
+  const folder = draftFolder(core, packageId);
+  const journal = openBuildJournal(core, { packageId, engagement, origin: "package-imported" });
+  try {
+    await mkdir(folder, { mode: 0o700 });
+    const archivePath = join(folder, seal.seal.archive);
+    journal.enter("hashing");
+    if (isBag) await repack(found, seal, folder, options);
+    else await copyArchive(found, seal, archivePath, options);
+    await requireSoundArchive(core, { archivePath, seal: seal.seal, packageDigest: seal.digest }, options);
+    journal.enter("finishing");
+    await takeManifest(archivePath, seal, folder);
+    await takeSignatures(seal, folder);
+    await createFileDurably(join(folder, "seal.json"), seal.bytes);
+    throwIfCancelled(options.signal);
+    journal.enter("publishing");
+    await publishDraft(core, { packageId, sealBytes: seal.bytes, origin: "package-imported" });
+    journal.close();
+    return resolvePackage(core, packageId);
+  } catch (error) {
+    await removeFolder(folder);
+    if (!(await exists(packageFolder(core, packageId)))) journal.close();
+    throw asFailure(error, path);
+  }
+}
+
+function alreadyHere(core: Core, seal: FoundSeal): PackageSummary {
+  const summary = resolvePackage(core, seal.seal.packageId);
+  if (summary.packageDigest === seal.digest) return summary;
+  throw fail(
+    "OBJECT_CONFLICT",
+    `Package ${summary.id} is on this device with another seal: ${summary.packageDigest} here, ${seal.digest} in ${seal.file}.`,
+    "Two seals with one id cannot both be right: ask whoever sealed it.",
+    { subject: summary.id, details: { here: summary.packageDigest, offered: seal.digest } },
+  );
+}
+
+async function repack(bag: string, { seal }: FoundSeal, folder: string, options: CallOptions): Promise<void> {
+  const cancel = new SharedArrayBuffer(4);
+  const script = new URL("./repack-thread.ts", import.meta.url);
+  await runThread(script, { bag, seal, folder, cancel }, options, () => {
+    Atomics.store(new Int32Array(cancel), 0, 1);
+  });
+  await removeFolder(join(folder, "plan.records"));
+  await removeFolder(join(folder, "plan.index"));
+}
+
+async function copyArchive(
+  from: string,
+  { seal }: FoundSeal,
+  to: string,
+  options: CallOptions,
+): Promise<void> {
+  const source = await openFileSource(from);
+  try {
+    if (source.size !== seal.archiveSize) {
+      throw fail(
+        "NOT_VALID",
+        `${from} has ${source.size} bytes instead of the sealed ${seal.archiveSize}.`,
+        `See all findings with: strongroom verify ${from}`,
+        { subject: from },
+      );
+    }
+    await writeArchive(source, seal, to, options);
+  } finally {
+    await source.close();
+  }
+}
+
+/** manifest.json also lies beside the archive, so that the package can be listed without opening it. */
+async function takeManifest(archivePath: string, { seal }: FoundSeal, folder: string): Promise<void> {
+  const archive = new ArchiveBytes(archivePath);
+  try {
+    const topFolder = seal.archive.slice(0, -".tar".length);
+    const entry = findTagEntries(archive, topFolder).tags.find(
+      (tag) => tag.path === `${topFolder}/manifest.json`,
+    );
+    if (entry === undefined) throw new Error("a sound archive holds manifest.json");
+    await createFileDurably(join(folder, "manifest.json"), archive.chunks(entry.contentOffset, entry.size));
+  } finally {
+    archive.close();
+  }
+}
+
+async function takeSignatures(seal: FoundSeal, folder: string): Promise<void> {
+  const signatures = await signatureFiles(seal.signatures);
+  if (signatures.length > 0) await mkdir(join(folder, "signatures"));
+  for (const { name, path } of signatures) await copyFile(path, join(folder, "signatures", name));
+}

@@ -1,0 +1,31 @@
+import type { CallOptions } from "../../src-contract/progress.ts";
+import type { Seal } from "../../src-contract/seal.ts";
+import type { Core } from "../core.ts";
+import { fail } from "../failing.ts";
+import { sealedHere } from "../package/build-journal.ts";
+import { verifyArchive } from "../verify/verify-archive.ts";
+
+/**
+ * Verifies an archive before its content is used; in full when it was sealed elsewhere, since a seal may fix an archive whose
+ * manifests lie about its files. Throws NOT_VALID with all findings.
+ */
+export async function requireSoundArchive(
+  core: Core,
+  archive: { readonly archivePath: string; readonly seal: Seal; readonly packageDigest: string },
+  options: CallOptions,
+): Promise<void> {
+  const { archivePath, seal, packageDigest } = archive;
+  const { findings } = await verifyArchive(
+    { archivePath, seal, full: !sealedHere(core, seal.packageId, packageDigest) },
+    options,
+  );
+  const errors = findings.filter((finding) => finding.severity === "error");
+  const [first] = errors;
+  if (first === undefined) return;
+  throw fail(
+    "NOT_VALID",
+    `Package ${seal.packageId} is not valid: ${errors.length} errors. The first: ${first.path ?? seal.archive}: ${first.message}`,
+    "Ask whoever sealed it; do not rely on this package.",
+    { subject: seal.packageId, details: { findings } },
+  );
+}

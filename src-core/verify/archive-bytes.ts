@@ -1,0 +1,67 @@
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { asFailure } from "../failing.ts";
+import type { RangeSource } from "../ports.ts";
+
+/** An archive read in small pieces by a thread that may block. */
+export class ArchiveBytes {
+  readonly size: number;
+  readonly #path: string;
+  readonly #descriptor: number;
+
+  constructor(path: string) {
+    this.#path = path;
+    try {
+      this.#descriptor = openSync(path, "r");
+    } catch (error) {
+      throw asFailure(error, path);
+    }
+    this.size = fstatSync(this.#descriptor).size;
+  }
+
+  /** Fills as much of `target` as the archive has from `offset` on; returns how many bytes that were. */
+  read(offset: number, target: Uint8Array): number {
+    let filled = 0;
+    try {
+      while (filled < target.length) {
+        const count = readSync(this.#descriptor, target, filled, target.length - filled, offset + filled);
+        if (count === 0) break;
+        filled += count;
+      }
+    } catch (error) {
+      throw asFailure(error, this.#path);
+    }
+    return filled;
+  }
+
+  /** The bytes [offset, offset + length), or fewer where the archive ends. */
+  slice(offset: number, length: number): Buffer {
+    const bytes = Buffer.alloc(Math.max(0, Math.min(length, this.size - offset)));
+    return bytes.subarray(0, this.read(offset, bytes));
+  }
+
+  /** The bytes [offset, offset + size) in pieces of up to 1 MiB. */
+  async *chunks(offset: number, size: number): AsyncGenerator<Uint8Array> {
+    for (let done = 0; done < size; ) {
+      const bytes = this.slice(offset + done, Math.min(1024 * 1024, size - done));
+      if (bytes.length === 0) return;
+      yield bytes;
+      done += bytes.length;
+    }
+  }
+
+  /** Part of the archive as a source of its own; reading beyond the archive's end gives zeros, which no digest will fit. */
+  range(offset: number, size: number): RangeSource {
+    return {
+      size,
+      read: async (at, target) => {
+        const filled = this.read(offset + at, target);
+        target.fill(0, filled);
+      },
+      close: async () => undefined,
+    };
+  }
+
+  close(): void {
+    closeSync(this.#descriptor);
+  }
+}

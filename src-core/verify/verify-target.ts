@@ -1,0 +1,235 @@
+import { resolve } from "node:path";
+import type {
+  Finding,
+  SignatureCheck,
+  VerificationMethod,
+  VerificationReport,
+} from "../../src-contract/findings.ts";
+import type { CallOptions } from "../../src-contract/progress.ts";
+import type { ParsedRequest } from "../../src-contract/vault-api.ts";
+import { validateBag } from "../bag/validate-bag.ts";
+import type { Core } from "../core.ts";
+import { appendEvent } from "../custody/custody-log.ts";
+import { exists } from "../durable-files.ts";
+import { fail } from "../failing.ts";
+import { sealedHere } from "../package/build-journal.ts";
+import { loadPackage, resolvePackage } from "../package/package-store.ts";
+import { rfc3339FromMs } from "../package/times.ts";
+import { vaultOfPackage } from "../transfer/transport.ts";
+import { verifyStored } from "../transfer/verify-stored.ts";
+import { checkSignatures } from "./check-signatures.ts";
+import { type FoundSeal, findTarget } from "./find-target.ts";
+import { verifyArchive } from "./verify-archive.ts";
+import { verifySealedBag } from "./verify-bag.ts";
+import { verifyReference } from "./verify-reference.ts";
+
+const PACKAGE_REF = /^[0-9a-f][0-9a-f-]{3,35}$/i;
+
+interface Verified {
+  readonly method: VerificationMethod;
+  readonly findings: readonly Finding[];
+  readonly files: number;
+  readonly bytes: number;
+  readonly parts?: number;
+  readonly bagitVersion?: string;
+  readonly attested?: boolean;
+}
+
+/**
+ * Verifies a bag, an archive or a package and answers with all that was found. A path that exists wins over a package id.
+ * The result of a package with a seal is kept, with its time, in the ledger and the custody log.
+ */
+export async function verifyTarget(
+  core: Core,
+  request: ParsedRequest<"verify">,
+  options: CallOptions,
+): Promise<VerificationReport> {
+  const started = rfc3339FromMs(core.clock.now());
+  const path = resolve(request.target);
+  if (!request.remote && ((await exists(path)) || !PACKAGE_REF.test(request.target))) {
+    const target = await findTarget(path, request.seal);
+    const verified = await verifyPath(core, target, request.full, options);
+    return finish(core, request, {
+      started,
+      verified,
+      seal: target.seal,
+      signatures: target.seal?.signatures ?? null,
+    });
+  }
+  const summary = resolvePackage(core, request.target);
+  const local = await loadPackage(core, summary.id);
+  const seal: FoundSeal = {
+    seal: local.seal,
+    bytes: local.sealBytes,
+    digest: local.packageDigest,
+    file: `${local.folder}/seal.json`,
+    signatures: `${local.folder}/signatures`,
+  };
+  if (request.remote) {
+    const verified = await verifyRemote(core, seal, request.full, options);
+    return finish(core, request, { started, verified, seal, signatures: seal.signatures });
+  }
+  const counts = { files: summary.files, bytes: summary.payloadSize, parts: local.seal.parts.length };
+  if (local.holding === "reference") {
+    const findings = await verifyReference(local, options);
+    const verified: Verified = { method: "reference sources", findings, ...counts };
+    return finish(core, request, { started, verified, seal, signatures: seal.signatures });
+  }
+  const verified = await verifyPath(
+    core,
+    { path: local.archiveFile, folder: false, seal },
+    request.full,
+    options,
+  );
+  return finish(core, request, { started, verified, seal, signatures: seal.signatures });
+}
+
+async function verifyPath(
+  core: Core,
+  target: { readonly path: string; readonly folder: boolean; readonly seal: FoundSeal | null },
+  askedFull: boolean,
+  options: CallOptions,
+): Promise<Verified> {
+  const { path, seal } = target;
+  if (seal === null || target.folder) {
+    const bag = seal === null ? await validateBag(path, options) : await verifySealedBag(path, seal, options);
+    return {
+      method: seal === null ? "bag" : "sealed bag",
+      findings: bag.findings,
+      ...bag.counts,
+      ...(bag.bagitVersion === null ? {} : { bagitVersion: bag.bagitVersion }),
+    };
+  }
+  const full = askedFull || !isKnown(core, seal);
+  const { findings, manifest } = await verifyArchive({ archivePath: path, seal: seal.seal, full }, options);
+  return {
+    method: full ? "sealed archive, full" : "sealed archive",
+    findings,
+    files: manifest?.fileCount ?? 0,
+    bytes: manifest?.payloadSize ?? 0,
+    parts: seal.seal.parts.length,
+    bagitVersion: "1.0",
+  };
+}
+
+/** A package sealed elsewhere is verified in full once: only then has this device seen that its seal does not lie about its files. */
+function isKnown(core: Core, { seal, digest }: FoundSeal): boolean {
+  if (sealedHere(core, seal.packageId, digest)) return true;
+  const row = core.ledger
+    .prepare<[string], { n: number }>(
+      "SELECT count(*) AS n FROM fixity_checks WHERE package_digest = ? AND verdict = 'valid' AND method = 'sealed archive, full'",
+    )
+    .get(digest);
+  return (row?.n ?? 0) > 0;
+}
+
+async function verifyRemote(
+  core: Core,
+  seal: FoundSeal,
+  full: boolean,
+  options: CallOptions,
+): Promise<Verified> {
+  const { vault } = vaultOfPackage(core, seal.seal);
+  const stored = await verifyStored({
+    vault,
+    seal: seal.seal,
+    sealBytes: seal.bytes,
+    mode: full ? "full" : "attested",
+    clock: core.clock,
+    signal: options.signal,
+    onProgress: options.onProgress,
+  });
+  return {
+    method: full ? "sealed archive" : "attested by the store",
+    findings: stored.findings,
+    files: 0,
+    bytes: stored.bytes,
+    parts: stored.parts,
+    attested: stored.verdict === "attested",
+  };
+}
+
+async function finish(
+  core: Core,
+  request: ParsedRequest<"verify">,
+  done: {
+    readonly started: string;
+    readonly verified: Verified;
+    readonly seal: FoundSeal | null;
+    readonly signatures: string | null;
+  },
+): Promise<VerificationReport> {
+  const { verified, seal } = done;
+  const signed: { signatures: readonly SignatureCheck[]; findings: readonly Finding[] } =
+    seal === null || done.signatures === null
+      ? { signatures: [], findings: [] }
+      : await checkSignatures(done.signatures, seal.digest);
+  const findings = [...verified.findings, ...signed.findings];
+  const errors = findings.filter((finding) => finding.severity === "error").length;
+  const valid = verified.attested === true ? "attested" : "valid";
+  const report: VerificationReport = {
+    target: request.target,
+    verdict: errors > 0 ? "not valid" : valid,
+    method: verified.method,
+    ...(seal === null ? {} : { packageId: seal.seal.packageId, packageDigest: seal.digest }),
+    sealed: seal !== null,
+    ...(verified.bagitVersion === undefined ? {} : { bagitVersion: verified.bagitVersion }),
+    counts: {
+      files: verified.files,
+      bytes: verified.bytes,
+      ...(verified.parts === undefined ? {} : { parts: verified.parts }),
+      errors,
+      warnings: findings.length - errors,
+    },
+    findings,
+    signatures: signed.signatures,
+    started: done.started,
+    finished: rfc3339FromMs(core.clock.now()),
+  };
+  if (seal !== null) keepResult(core, report, seal);
+  return report;
+}
+
+function keepResult(core: Core, report: VerificationReport, { seal, digest }: FoundSeal): void {
+  core.ledger
+    .transaction(() => {
+      core.ledger
+        .prepare(
+          "INSERT INTO fixity_checks (package_id, package_digest, time, verdict, method, target, errors) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )
+        .run(
+          seal.packageId,
+          digest,
+          report.finished,
+          report.verdict,
+          report.method,
+          report.target,
+          report.counts.errors,
+        );
+      appendEvent(core.ledger, {
+        time: report.finished,
+        type: "fixity-checked",
+        packageId: seal.packageId,
+        engagement: seal.engagement,
+        details: {
+          packageDigest: digest,
+          verdict: report.verdict,
+          method: report.method,
+          errors: report.counts.errors,
+        },
+      });
+    })
+    .immediate();
+}
+
+/** For callers that need a package to be valid before they go on: throws NOT_VALID with the findings. */
+export function requireValid(report: VerificationReport): void {
+  if (report.verdict === "valid") return;
+  const first = report.findings.find((finding) => finding.severity === "error");
+  throw fail(
+    "NOT_VALID",
+    `${report.target} is not valid: ${report.counts.errors} errors. The first: ${first?.path ?? ""} ${first?.message ?? ""}`,
+    `See all findings with: strongroom verify ${report.target}`,
+    { subject: report.target, details: { findings: report.findings } },
+  );
+}
