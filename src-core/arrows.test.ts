@@ -7,6 +7,8 @@ import { promisify } from "node:util";
 import { afterAll, describe, expect, test } from "vitest";
 
 const ROOT = resolve(fileURLToPath(import.meta.url), "../..");
+/** Holds imports as examples, so it is not searched for them. */
+const THIS_FILE = "src-core/arrows.test.ts";
 const CORE_DOOR = "src-core/open-vault.ts";
 
 interface Arrows {
@@ -44,7 +46,7 @@ async function sources(): Promise<string[]> {
   const found = await Promise.all(folders.map((folder) => readdir(join(ROOT, folder), { recursive: true })));
   return found
     .flatMap((files, index) => files.map((file) => join(folders[index] ?? "", file)))
-    .filter((file) => /\.tsx?$/.test(file));
+    .filter((file) => /\.tsx?$/.test(file) && file !== THIS_FILE);
 }
 
 function libraryName(specifier: string): string {
@@ -55,7 +57,7 @@ function libraryName(specifier: string): string {
 }
 
 function isTestOnly(file: string): boolean {
-  return /\.test\.tsx?$|(^|\/)testing\/|-fixtures\.ts$/.test(file);
+  return /\.test\.tsx?$|(^|\/)testing\/|-(fixtures|child)\.ts$/.test(file);
 }
 
 /** Why `file` must not import `specifier`; null when it may. */

@@ -78,11 +78,14 @@ export class ArchiveListing {
     group.inventory.add(rest, size, place);
   }
 
-  /** A folder may be given any number of times. */
+  /** A folder may be given any number of times. Throws ARCHIVE_UNSAFE when it is a file, too. */
   addFolder(path: string): void {
     this.#count();
     if (path === "") return;
     const [group, rest] = this.#place(path, true);
+    if (group.inventory.find(rest) !== undefined) {
+      throw unsafeArchive(this.#archive, `holds ${JSON.stringify(path)} as a file and as a folder`, path);
+    }
     group.folders.add(rest);
   }
 

@@ -104,12 +104,9 @@ const INVALID: readonly (readonly [string, () => Buffer])[] = [
   [
     "a damaged header",
     () => {
-      const bytes = withEntries();
-      bytes[1] = (bytes[1] ?? 0) ^ 1;
-      bytes[513] = 0;
-      const second = tarOf([{ name: "bag/x" }, { name: "bag/y" }]);
-      second[512 + 3] = 0x7a;
-      return second;
+      const bytes = tarOf([{ name: "bag/x" }, { name: "bag/y" }]);
+      bytes[512 + 3] = 0x7a;
+      return bytes;
     },
   ],
   ["a pax record without `=`", () => withEntries(pax(Buffer.from("5 ab\n")), { name: "bag/x" })],
@@ -155,7 +152,7 @@ describe("a tar", () => {
       ).toEqual([]);
       const long = `bag/data/${"n".repeat(300)}`;
       const gnu = [{ name: "././@LongLink", type: "L", content: `${long}\0` }, { name: long.slice(0, 100) }];
-      expect(await found(withEntries(...gnu))).toEqual(["PAYLOAD_FILE_UNLISTED"]);
+      expect(await found(withEntries(...gnu))).toEqual(["PAYLOAD_FILE_UNLISTED", "OXUM_MISMATCH"]);
     },
   );
 });
@@ -170,9 +167,11 @@ describe("a gzip", () => {
     await failsWith(gzipSync("no tar"), "ARCHIVE_INVALID");
   });
 
-  it("has its trailing bytes reported", async () => {
-    const packed = Buffer.concat([gzipSync(withEntries()), Buffer.from("garbage")]);
-    expect(await validateBytes(packed)).toEqual(["ARCHIVE_TRAILING_DATA"]);
+  it("may not have bytes after its end", async () => {
+    const packed = gzipSync(withEntries());
+    await failsWith(Buffer.concat([packed, Buffer.from("garbage")]), "ARCHIVE_INVALID");
+    const padded = Buffer.concat([packed, Buffer.from("\0\0\0garbage")]);
+    expect(await validateBytes(padded)).toEqual(["ARCHIVE_TRAILING_DATA"]);
   });
 
   it("may be made of several members", async () => {
@@ -187,7 +186,6 @@ describe("a gzip", () => {
   it("is refused when it is a bomb", async () => {
     const zeros = Buffer.alloc(300 * 1024 * 1024);
     const bytes = Buffer.concat([...sound(), tarEntry({ name: "bag/data/zeros", content: zeros }), END]);
-    await failsWith(gzipSync(bytes, { level: 1 }), "ARCHIVE_UNSAFE");
     const sized = gzipSync(bytes, { level: 6 });
     expect(sized.length * 400).toBeLessThan(bytes.length);
     await failsWith(sized, "ARCHIVE_UNSAFE");

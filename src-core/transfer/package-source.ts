@@ -16,6 +16,7 @@ export interface PackagePlace {
   readonly packageId: string;
   readonly engagement: string;
   readonly seal: Seal;
+  readonly sealBytes: Uint8Array;
   readonly packageDigest: string;
   readonly stored: { readonly vaultName: string; readonly vault: Vault } | null;
   readonly local: LocalPackage | null;
@@ -33,8 +34,16 @@ export async function locatePackage(core: Core, ref: string): Promise<PackagePla
   }
   const { id, engagement } = resolvePackage(core, ref);
   const local = await loadPackage(core, id);
-  const { seal, packageDigest } = local;
-  return { packageId: id, engagement, seal, packageDigest, local, stored: await storedPlace(core, local) };
+  const { seal, sealBytes, packageDigest } = local;
+  return {
+    packageId: id,
+    engagement,
+    seal,
+    sealBytes,
+    packageDigest,
+    local,
+    stored: await storedPlace(core, local),
+  };
 }
 
 async function storedPlace(core: Core, local: LocalPackage): Promise<PackagePlace["stored"]> {
@@ -61,8 +70,16 @@ async function findInVaults(core: Core, prefix: string): Promise<PackagePlace | 
     for await (const { packageId } of listStoredPackages(vault, engagement)) {
       if (!packageId.startsWith(prefix)) continue;
       const { stored } = await findStored(vault, engagement, packageId);
-      const { seal, packageDigest } = stored;
-      found.push({ packageId, engagement, seal, packageDigest, local: null, stored: { vaultName, vault } });
+      const { seal, sealBytes, packageDigest } = stored;
+      found.push({
+        packageId,
+        engagement,
+        seal,
+        sealBytes,
+        packageDigest,
+        local: null,
+        stored: { vaultName, vault },
+      });
     }
   }
   const [first, second] = found;

@@ -33,6 +33,7 @@ interface PayloadManifest {
 
 /** Findings beyond this many are dropped: an archive that disagrees in a thousand places is not told better by a million. */
 const LISTED = 1000;
+const ZEROS = Buffer.alloc(BLOCK);
 const TAG_FILE_CAP = 16 * 1024 * 1024;
 
 /**
@@ -181,6 +182,8 @@ class LayoutCheck {
     }
     for (const tag of tags) {
       if (placed)
+        this.#checkPadding(tag.path.slice(this.#topFolder.length + 1), tag.contentOffset + tag.size);
+      if (placed)
         this.#checkHeader(
           tag.path.slice(this.#topFolder.length + 1),
           tag.size,
@@ -209,6 +212,16 @@ class LayoutCheck {
     if (filled === length && produced.compare(read, 0, length, 0, length) === 0) return true;
     this.#found("HEADER", { path, what: `at byte ${offset}` });
     return false;
+  }
+
+  readonly #padding = Buffer.alloc(BLOCK);
+
+  #checkPadding(path: string, contentEnd: number): void {
+    const bytes = this.#padding.subarray(0, padded(contentEnd) - contentEnd);
+    if (bytes.length === 0) return;
+    this.#archive.read(contentEnd, bytes);
+    if (!bytes.equals(ZEROS.subarray(0, bytes.length)))
+      this.#found("PADDING", { path, what: `after byte ${contentEnd}` });
   }
 
   #payloadManifest(tags: readonly ArchiveEntry[], name: string): PayloadManifest | null {

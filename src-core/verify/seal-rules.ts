@@ -14,6 +14,7 @@ const RULES = {
     `${FORMAT}, "Archive layout 1"`,
     "A tar header is not the one that manifest.json demands",
   ],
+  PADDING: ["error", `${FORMAT}, "Archive layout 1"`, "The bytes that fill a file's last block are not zero"],
   OFFSET: ["error", `${FORMAT}, "manifest.json"`, "An offset in manifest.json is not where the file lies"],
   MANIFEST_JSON: ["error", `${FORMAT}, "manifest.json"`, "manifest.json is not a manifest of format 1"],
   MANIFEST_JSON_DIGEST: ["error", `${FORMAT}, "seal.json"`, "manifest.json's digest is not the sealed one"],

@@ -15,6 +15,7 @@ import { fail } from "../failing.ts";
 import { sealedHere } from "../package/build-journal.ts";
 import { loadPackage, resolvePackage } from "../package/package-store.ts";
 import { rfc3339FromMs } from "../package/times.ts";
+import { locatePackage } from "../transfer/package-source.ts";
 import { vaultOfPackage } from "../transfer/transport.ts";
 import { verifyStored } from "../transfer/verify-stored.ts";
 import { checkSignatures } from "./check-signatures.ts";
@@ -56,6 +57,7 @@ export async function verifyTarget(
       signatures: target.seal?.signatures ?? null,
     });
   }
+  if (request.remote) return verifyInVault(core, request, started, options);
   const summary = resolvePackage(core, request.target);
   const local = await loadPackage(core, summary.id);
   const seal: FoundSeal = {
@@ -65,10 +67,6 @@ export async function verifyTarget(
     file: `${local.folder}/seal.json`,
     signatures: `${local.folder}/signatures`,
   };
-  if (request.remote) {
-    const verified = await verifyRemote(core, seal, request.full, options);
-    return finish(core, request, { started, verified, seal, signatures: seal.signatures });
-  }
   const counts = { files: summary.files, bytes: summary.payloadSize, parts: local.seal.parts.length };
   if (local.holding === "reference") {
     const findings = await verifyReference(local, options);
@@ -82,6 +80,30 @@ export async function verifyTarget(
     options,
   );
   return finish(core, request, { started, verified, seal, signatures: seal.signatures });
+}
+
+/** The seal of this device is trusted over the vault's; a package that is only in the vault is held against the seal there. */
+async function verifyInVault(
+  core: Core,
+  request: ParsedRequest<"verify">,
+  started: string,
+  options: CallOptions,
+): Promise<VerificationReport> {
+  const { seal, sealBytes, packageDigest, local } = await locatePackage(core, request.target);
+  const found: FoundSeal = {
+    seal,
+    bytes: Buffer.from(sealBytes),
+    digest: packageDigest,
+    file: "seal.json",
+    signatures: "",
+  };
+  const verified = await verifyRemote(core, found, request.full, options);
+  return finish(core, request, {
+    started,
+    verified,
+    seal: found,
+    signatures: local === null ? null : `${local.folder}/signatures`,
+  });
 }
 
 async function verifyPath(
