@@ -21,7 +21,10 @@ function step(title: string): void {
 }
 
 function indented(text: string): string {
-  return text.trimEnd().replace(/^/gm, "  ");
+  return text
+    .trimEnd()
+    .replaceAll("\r", "")
+    .replace(/^(?=.)/gm, "  ");
 }
 
 interface Desk {
@@ -41,7 +44,7 @@ function show(desk: Desk, program: string, args: readonly string[], expected = 0
   });
   if (error !== undefined) throw error;
   const said = `${stdout}${stderr}`;
-  if (said.trim() !== "") console.log(indented(said));
+  if (said.trim() !== "") console.log(`${indented(said)}\n`);
   if (status !== expected) throw new DemoError(`this should have ended with ${expected}, not ${status}`);
   return stdout;
 }

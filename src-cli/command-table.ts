@@ -37,6 +37,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./commands/engagement-show.ts"),
   },
   {
+    words: "engagement set-vault",
+    summary: "Give an engagement its vault",
+    load: () => import("./commands/engagement-set-vault.ts"),
+  },
+  {
     words: "package build",
     summary: "Seal files and folders into a package",
     load: () => import("./commands/package-build.ts"),

@@ -7,7 +7,8 @@ function stopOnSignals(): AbortSignal {
     process.off("SIGINT", stop);
     process.off("SIGTERM", stop);
     controller.abort();
-    if (process.stderr.isTTY) process.stderr.write("\r\u001b[2KStopping. Press Ctrl-C again to end at once.\n");
+    if (process.stderr.isTTY)
+      process.stderr.write("\r\u001b[2KStopping. Press Ctrl-C again to end at once.\n");
   };
   process.on("SIGINT", stop);
   process.on("SIGTERM", stop);

@@ -19,6 +19,7 @@ function fakeVault(answers: Partial<VaultApi>): OpenedVault & { readonly closed:
     engagementCreate: refuse,
     engagementList: refuse,
     engagementShow: refuse,
+    engagementSetVault: refuse,
     packageBuild: refuse,
     packageList: refuse,
     packageShow: refuse,
