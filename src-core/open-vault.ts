@@ -141,7 +141,9 @@ function api(core: Core): OpenedVault {
     ),
     vaultAddFolder: method(core, "vaultAddFolder", (request) => addFolderVault(core, request)),
     vaultList: method(core, "vaultList", () => listVaults(core)),
-    vaultHealth: method(core, "vaultHealth", ({ name }) => openVaultByName(core, name).health()),
+    vaultHealth: method(core, "vaultHealth", async ({ name }) =>
+      (await openVaultByName(core, name)).health(),
+    ),
     backup: method(core, "backup", (request, options) => makeBackup(core, request, options)),
     restore: method(core, "restore", (request, options) => restoreBackup(core, request, options)),
     close: async () => closeCore(core),

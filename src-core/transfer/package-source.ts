@@ -50,8 +50,8 @@ async function storedPlace(core: Core, local: LocalPackage): Promise<PackagePlac
   const { engagement, packageId } = local.seal;
   const vaultName = listEngagements(core).find(({ id }) => id === engagement)?.vault ?? null;
   if (vaultName === null) return null;
-  const vault = openVaultByName(core, vaultName);
   try {
+    const vault = await openVaultByName(core, vaultName);
     const { stored } = await findStored(vault, engagement, packageId);
     return stored.packageDigest === local.packageDigest ? { vaultName, vault } : null;
   } catch (error) {
@@ -66,7 +66,7 @@ async function findInVaults(core: Core, prefix: string): Promise<PackagePlace | 
   const found: PackagePlace[] = [];
   for (const { id: engagement, vault: vaultName } of listEngagements(core)) {
     if (vaultName === null) continue;
-    const vault = openVaultByName(core, vaultName);
+    const vault = await openVaultByName(core, vaultName);
     for await (const { packageId } of listStoredPackages(vault, engagement)) {
       if (!packageId.startsWith(prefix)) continue;
       const { stored } = await findStored(vault, engagement, packageId);

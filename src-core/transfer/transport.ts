@@ -13,16 +13,15 @@ import {
 } from "../package/package-store.ts";
 import { rfc3339FromMs } from "../package/times.ts";
 import type { Vault } from "../ports.ts";
-import { assertFits } from "../vault/folder-health.ts";
 import { openVaultByName } from "../vault/vault-registry.ts";
 import { verifyReference } from "../verify/verify-reference.ts";
 import { pushPackage } from "./push-package.ts";
 
 /** The vault of an engagement's packages. Throws ENGAGEMENT_NOT_FOUND or VAULT_MISSING. */
-export function vaultOfPackage(
+export async function vaultOfPackage(
   core: Core,
   { engagement }: { readonly engagement: string },
-): { readonly name: string; readonly vault: Vault } {
+): Promise<{ readonly name: string; readonly vault: Vault }> {
   const { vault } = engagementById(core, engagement);
   if (vault === null) {
     throw fail(
@@ -32,7 +31,7 @@ export function vaultOfPackage(
       { subject: engagement },
     );
   }
-  return { name: vault, vault: openVaultByName(core, vault) };
+  return { name: vault, vault: await openVaultByName(core, vault) };
 }
 
 /** Sends a package into its engagement's vault; see push-package.ts for what holds when it is interrupted. */
@@ -43,8 +42,7 @@ export async function pushToVault(
 ): Promise<PushResult> {
   const summary = resolvePackage(core, request.package);
   const local = await loadPackage(core, summary.id);
-  const { name, vault } = vaultOfPackage(core, summary);
-  assertFits(await vault.health(), local.seal.archiveSize);
+  const { name, vault } = await vaultOfPackage(core, summary);
   const archive = await openArchive(local);
   try {
     const signatures = await signatureFiles(`${local.folder}/signatures`);

@@ -151,7 +151,7 @@ async function verifyRemote(
   full: boolean,
   options: CallOptions,
 ): Promise<Verified> {
-  const { vault } = vaultOfPackage(core, seal.seal);
+  const { vault } = await vaultOfPackage(core, seal.seal);
   const stored = await verifyStored({
     vault,
     seal: seal.seal,

@@ -10,6 +10,7 @@ export const foundation: Migration = {
         name     TEXT PRIMARY KEY,
         kind     TEXT NOT NULL CHECK (kind IN ('folder')),
         location TEXT NOT NULL,
+        marker   TEXT NOT NULL,
         added    TEXT NOT NULL
       ) STRICT;
       CREATE TABLE engagements (

@@ -1,34 +1,9 @@
-import { constants, open, readFile, stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { asFailure, fail } from "../failing.ts";
 import type { RangeSource } from "../ports.ts";
-import { readFully } from "../vault/folder-files.ts";
 import { digestRange } from "../vault/pump-range.ts";
 import { startDigest } from "../vault/running-digest.ts";
 import { partRanges } from "./part-lanes.ts";
-
-/** Bytes of a local file; throws when fewer than at opening are there. */
-export async function openFileSource(path: string): Promise<RangeSource> {
-  const handle = await open(path, constants.O_RDONLY).catch((error: unknown) => {
-    throw asFailure(error, path);
-  });
-  const { size } = await handle.stat();
-  return {
-    size,
-    async read(offset, target) {
-      const whole = await readFully(handle, offset, target).catch((error: unknown) => {
-        throw asFailure(error, path);
-      });
-      if (!whole)
-        throw fail(
-          "SOURCE_CHANGED",
-          `${path} became shorter while it was read.`,
-          "Find out what changes it.",
-          { subject: path },
-        );
-    },
-    close: () => handle.close(),
-  };
-}
 
 /** SHA-256 hex of the whole and of each part, in one read. */
 export async function digestParts(
