@@ -107,10 +107,11 @@ export async function catalogPackage(core: Core, local: LocalPackage): Promise<v
  * between publishing a package and cataloguing it. A folder whose seal cannot be read is left alone and left out.
  */
 export async function reconcileCatalog(core: Core): Promise<void> {
-  const onDisk = new Set(
-    (await readdir(core.home.packages)).filter((name) => packageIdSchema.safeParse(name).success),
-  );
-  for (const row of listPackages(core.catalog)) {
+  // Rows first, folders second: a package that another process publishes in between is then seen as a folder, never as a stale row.
+  const rows = listPackages(core.catalog);
+  const names = await readdir(core.home.packages);
+  const onDisk = new Set(names.filter((name) => packageIdSchema.safeParse(name).success));
+  for (const row of rows) {
     if (onDisk.delete(row.id) || row.holding === "remote") continue;
     removePackage(core.catalog, row.id);
   }
