@@ -13,7 +13,7 @@ const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants
 
 /**
  * The archive of a reference package, produced on demand in any range from its plan and its source files: headers are computed,
- * contents are read in place. Memory is the asked range's. A source that is gone or too short is SOURCE_CHANGED naming it;
+ * contents are read in place. Memory is the asked range's. A source that is gone or has another size is SOURCE_CHANGED naming it;
  * other changes show in the part digests, which the receiver of the bytes checks.
  */
 export class VirtualTar implements RangeSource {
@@ -82,10 +82,22 @@ async function readSource(entry: PlacedEntry, target: Uint8Array, position: numb
     throw gone(entry, error);
   }
   try {
+    const { size } = await handle.stat();
+    if (size !== entry.size) throw resized(entry, size);
     await readFully(handle, target, position, entry.source.toString());
   } finally {
     await handle.close();
   }
+}
+
+function resized(entry: PlacedEntry, size: number): Error {
+  const subject = entry.source.toString();
+  return fail(
+    "SOURCE_CHANGED",
+    `${subject} was sealed by reference with ${entry.size} bytes and has ${size} now.`,
+    "Bring the file back as it was, then run the command again; or seal anew.",
+    { subject, details: { path: entry.path, sealed: entry.size, now: size } },
+  );
 }
 
 function gone(entry: PlacedEntry, cause: unknown): Error {

@@ -3,7 +3,7 @@ import type { ParsedRequest, PushResult } from "../../src-contract/vault-api.ts"
 import type { Core } from "../core.ts";
 import { appendEvent } from "../custody/custody-log.ts";
 import { engagementById } from "../engagement/engagements.ts";
-import { fail } from "../failing.ts";
+import { asFailure, fail } from "../failing.ts";
 import {
   type LocalPackage,
   loadPackage,
@@ -70,6 +70,12 @@ export async function pushToVault(
       alreadyStored: pushed.alreadyStored,
       method: pushed.method,
     };
+  } catch (error) {
+    // A source that cannot be read as it was: others may have changed too, and all are named.
+    if (asFailure(error).failure.code === "SOURCE_CHANGED") {
+      await nameChangedFiles(local, 0, local.seal.archiveSize, options);
+    }
+    throw error;
   } finally {
     await archive.close();
   }
@@ -85,7 +91,7 @@ function actorName(device: string): string {
   );
 }
 
-/** A part of a reference package is not what was sealed: reads its files again and names every one that changed. */
+/** Archive bytes [offset, offset + size) of a reference package are not what was sealed: reads their files again and names all that changed. */
 async function nameChangedFiles(
   local: LocalPackage,
   offset: number,
