@@ -71,26 +71,25 @@ function checkManifestsAreListed(read: TagFiles, findings: Finding[]): void {
 
 const names = (tables: readonly ManifestTable[]): string => tables.map((table) => table.path).join(", ");
 
-/** Names that other systems cannot tell apart or that nobody meant to keep. Only payload and tag files that are there count. */
+/** Names that other systems cannot tell apart or that nobody meant to keep, among the files that are there. */
 export function checkNames(inventory: Inventory, findings: Finding[]): void {
-  const seen = new Map<string, number>();
+  // Of two twins at least one differs from its own folded form; a bag of plain lower-case names fills no map.
+  const folded = new Map<string, number>();
   for (let file = 0; file < inventory.count; file += 1) {
     if (!inventory.isPresent(file)) continue;
     const path = inventory.path(file);
     if (inventory.isPayload(file) && LITTER.test(path)) findings.push(bagFinding("OS_LITTER", { path }));
     const key = path.normalize("NFC").toLowerCase();
-    const twin = seen.get(key);
-    if (twin === undefined) {
-      seen.set(key, file);
-      continue;
-    }
-    const other = inventory.path(twin);
-    const sameForm = other.normalize("NFC") === path.normalize("NFC");
-    findings.push(
-      bagFinding(sameForm ? "NAME_UNICODE_TWINS" : "NAME_CASE_TWINS", {
-        path,
-        detail: `the other is ${other}`,
-      }),
-    );
+    if (key === path) continue;
+    const exact = inventory.find(key);
+    const twin = exact !== undefined && inventory.isPresent(exact) ? exact : folded.get(key);
+    if (twin === undefined) folded.set(key, file);
+    else findings.push(twinFinding(path, inventory.path(twin)));
   }
+}
+
+function twinFinding(path: string, other: string): Finding {
+  const sameForm = other.normalize("NFC") === path.normalize("NFC");
+  const code = sameForm ? "NAME_UNICODE_TWINS" : "NAME_CASE_TWINS";
+  return bagFinding(code, { path, detail: `the other is ${other}` });
 }

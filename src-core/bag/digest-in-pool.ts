@@ -3,7 +3,7 @@ import type { DigestJob, HashPool } from "../digest/hash-pool.ts";
 import type { DigestWork, Inventory } from "./inventory.ts";
 
 /** Jobs that are plain objects at a time: a million of them at once would take more memory than all the rest. */
-const SLICE = 8192;
+const SLICE = 2048;
 
 /**
  * Sends the files of a folder or plain tar through the hash pool, largest first. Two slices are under way at a time, so that the threads

@@ -31,7 +31,9 @@ export class Inventory {
 
   /** Gives a number to a file that a manifest or fetch.txt names and that is not there. */
   addAbsent(path: string): number {
-    return this.add(path, ABSENT);
+    // A copy: as a piece of the manifest's text, the name would keep all of that in memory.
+    const encoding = isAscii(path) ? "latin1" : "utf16le";
+    return this.add(Buffer.from(path, encoding).toString(encoding), ABSENT);
   }
 
   path(file: number): string {

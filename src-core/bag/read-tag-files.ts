@@ -9,7 +9,7 @@ import { FetchList } from "./fetch-list.ts";
 import { type BagSource, isReadAsText } from "./inventory.ts";
 import { ManifestTable, parseManifestName } from "./manifest-table.ts";
 import { bagFinding, unreadableFinding } from "./rules.ts";
-import { type TagEncoding, tagLines } from "./tag-text.ts";
+import { tagLines } from "./tag-text.ts";
 
 /** More than any bagit.txt of two lines can need. */
 const MAX_BAGIT_TXT = 64 * 1024;
@@ -79,17 +79,13 @@ export async function readTagFiles(
     findings,
   );
 
-  async function readLines(
-    file: number,
-    take: (lines: readonly string[]) => void,
-    encoding: TagEncoding = declaration.encoding,
-  ): Promise<void> {
+  async function readLines(file: number, take: (lines: readonly string[]) => void): Promise<void> {
     const path = inventory.path(file);
     const problem: Parameters<typeof tagLines>[2] = (code, line) => {
       const fit = code === "TAG_FILE_BOM" && !declaration.strict ? "TAG_FILE_BOM_OLD" : code;
       findings.push(bagFinding(fit, { path, ...(line === 0 ? {} : { detail: `line ${line}` }) }));
     };
-    for await (const lines of tagLines(chunksOf(file), encoding, problem)) take(lines);
+    for await (const lines of tagLines(chunksOf(file), declaration.encoding, problem)) take(lines);
   }
 
   const payloadManifests: ManifestTable[] = [];
@@ -111,10 +107,13 @@ export async function readTagFiles(
 
   const fetch = new FetchList(inventory, declaration.strict, findings);
   const info = new BagInfoReader(declaration.infoFile, declaration.strict, findings);
-  for (const file of texts) {
+  for (const { file, name } of names) {
     const path = inventory.path(file);
+    if (name !== null || path === "bagit.txt") continue;
     if (path === "fetch.txt") await readLines(file, (lines) => fetch.read(lines));
     else if (path === declaration.infoFile) await readLines(file, (lines) => info.read(lines));
+    // A name that means nothing in this version, such as package-info.txt in 1.0, is still a tag file.
+    else await collect(chunksOf(file));
   }
   return {
     declaration,
