@@ -60,7 +60,11 @@ describe("from evidence to a verified package", () => {
     expect(await desk.value("verify", id)).toMatchObject({ verdict: "valid" });
     expect(await desk.value("package", "push", id)).toMatchObject({ alreadyStored: false });
     expect(await desk.value("package", "push", id)).toMatchObject({ alreadyStored: true });
-    expect(await desk.value("verify", id, "--remote")).toMatchObject({ verdict: "valid" });
+    expect((await desk.failure("verify", id, "--remote")).code).toBe("ATTESTED_ONLY");
+    expect(await desk.value("verify", id, "--remote", "--accept-attested")).toMatchObject({
+      verdict: "attested",
+    });
+    expect(await desk.value("verify", id, "--remote", "--full")).toMatchObject({ verdict: "valid" });
 
     const pulled = await desk.value("package", "pull", id, "--to", desk.path("review"));
     const verified = await desk.run(["verify", String(pulled.path)]);

@@ -34,6 +34,9 @@ export function runProgram(
       cwd: options.cwd ?? ROOT,
       env: options.env ?? process.env,
       stdio: ["ignore", "pipe", "pipe"],
+      // Below vitest's own limit, so that a program that hangs is not left behind.
+      timeout: 50_000,
+      killSignal: "SIGKILL",
     });
     let out = "";
     let err = "";

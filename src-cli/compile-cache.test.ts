@@ -34,4 +34,5 @@ test("is not used where others can write, or where something else is in the way"
   writeFileSync(join(home, "file"), "");
   expect(compileCacheFolder({ XDG_CACHE_HOME: join(home, "file") }, home)).toBeNull();
   expect(compileCacheFolder({}, join(home, "no-such-home"))).toBeNull();
+  expect(compileCacheFolder({ XDG_CACHE_HOME: "/proc/no-such-cache" }, home)).toBeNull();
 });

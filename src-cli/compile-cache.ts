@@ -1,11 +1,16 @@
-import { lstatSync, mkdirSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync } from "node:fs";
 import { enableCompileCache } from "node:module";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
+/** One level only: with `recursive`, Node never comes back where the parent is a place like /proc. */
+function makeFolder(path: string): void {
+  if (!existsSync(path)) mkdirSync(path, { mode: 0o700 });
+}
+
 /** Makes sure of a folder that belongs to this user and that nobody else may write to; false where that cannot be had. */
 function isOwnFolder(path: string, uid: number): boolean {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  makeFolder(path);
   const found = lstatSync(path);
   return found.isDirectory() && found.uid === uid && (found.mode & 0o022) === 0;
 }
@@ -19,7 +24,9 @@ export function compileCacheFolder(env: NodeJS.ProcessEnv, home: string): string
   if (uid === undefined) return null;
   try {
     if (lstatSync(home).uid !== uid) return null;
-    const own = join(env.XDG_CACHE_HOME || join(home, ".cache"), "strongroom");
+    const base = env.XDG_CACHE_HOME || join(home, ".cache");
+    makeFolder(base);
+    const own = join(base, "strongroom");
     const folder = join(own, "compiled");
     return isOwnFolder(own, uid) && isOwnFolder(folder, uid) ? folder : null;
   } catch {

@@ -19,7 +19,7 @@ function judge(report: VerificationReport, acceptAttested: boolean): ExitCode | 
   return {
     code: "ATTESTED_ONLY",
     message: "The store attests this package, but its bytes were not read.",
-    nextStep: "Leave --remote out to read every byte, or pass --accept-attested to take the store's word.",
+    nextStep: "Add --full to read every byte of it, or --accept-attested to take the store's word.",
     subject: report.target,
     details: { report },
   };
@@ -30,7 +30,7 @@ export function define(command: Command, session: Session): void {
     .argument("<target>", "bag folder, .tar, .tar.gz, .zip, or package id")
     .option("--seal <file>", "the seal to hold it against, when it does not lie beside it")
     .option("--full", "compute every file's digest again, besides the archive's parts")
-    .option("--remote", "ask the vault instead of this device")
+    .option("--remote", "what the vault holds: by its own record; with --full by reading every byte")
     .option("--accept-attested", "with --remote: take the store's own record as good enough")
     .addHelpText(
       "after",
@@ -38,6 +38,7 @@ export function define(command: Command, session: Session): void {
         "strongroom verify ./review/fieldwork-week-1",
         "strongroom verify fieldwork-week-1.tar --full",
         "strongroom verify 0197f3a2",
+        "strongroom verify 0197f3a2 --remote --full",
         "strongroom verify 0197f3a2 --remote --accept-attested",
       )}`,
     )
