@@ -14,7 +14,6 @@ const PAX_NAME = "././@PaxHeader";
 
 const REGULAR_FILE = 0x30;
 const PAX_RECORDS = 0x78;
-const NON_ASCII = /[^\0-\x7f]/;
 
 /** A header with everything that is the same in all entries: mode 0644, uid and gid 0, empty owner names, "ustar" version 00. */
 const TEMPLATE = Buffer.alloc(BLOCK);
@@ -33,10 +32,13 @@ export function padded(size: number): number {
 }
 
 function paxRecords(path: string, pathBytes: number, size: number): Buffer | null {
+  // UTF-8 has as many bytes as UTF-16 has units for ASCII alone.
+  const plain = pathBytes === path.length && pathBytes <= MAX_NAME_BYTES;
+  if (plain && size < MAX_OCTAL_SIZE) return null;
   const records: Buffer[] = [];
-  if (pathBytes > MAX_NAME_BYTES || NON_ASCII.test(path)) records.push(paxRecord("path", path));
+  if (!plain) records.push(paxRecord("path", path));
   if (size >= MAX_OCTAL_SIZE) records.push(paxRecord("size", String(size)));
-  return records.length === 0 ? null : Buffer.concat(records);
+  return Buffer.concat(records);
 }
 
 /** `length key=value\n`, where length counts itself in decimal (POSIX pax, "pax Extended Header"). */
@@ -49,8 +51,7 @@ function paxRecord(key: string, value: string): Buffer {
 
 /** Bytes that stand before an entry's content: one block, or three and more with pax records. */
 export function headerSize(path: string, size: number): number {
-  const pathBytes = Buffer.byteLength(path);
-  const records = paxRecords(path, pathBytes, size);
+  const records = paxRecords(path, Buffer.byteLength(path), size);
   return records === null ? BLOCK : BLOCK + padded(records.length) + BLOCK;
 }
 

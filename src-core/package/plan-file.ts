@@ -44,7 +44,8 @@ export class PlanWriter {
   readonly #topFolder: string;
   readonly #records: number;
   readonly #index: number;
-  readonly #buffer = Buffer.allocUnsafe(BUFFER_SIZE);
+  readonly #buffer = Buffer.allocUnsafeSlow(BUFFER_SIZE);
+  readonly #view = new DataView(this.#buffer.buffer);
   #used = 0;
   #recordOffset = 0;
   #archiveOffset = 0;
@@ -61,32 +62,31 @@ export class PlanWriter {
     return this.#archiveOffset;
   }
 
-  add(entry: PlanEntry): PlacedEntry {
-    const path = Buffer.from(entry.path);
-    const length = FIXED + path.length + entry.source.length;
+  add(entry: PlanEntry): void {
+    const pathLength = Buffer.byteLength(entry.path);
+    const length = FIXED + pathLength + entry.source.length;
     const headerOffset = this.#archiveOffset;
-    const contentOffset = headerOffset + headerSize(`${this.#topFolder}/${entry.path}`, entry.size);
-    const end = contentOffset + padded(entry.size);
+    const end =
+      headerOffset + headerSize(`${this.#topFolder}/${entry.path}`, entry.size) + padded(entry.size);
     this.#indexPieces(headerOffset, end);
     if (this.#used + length > BUFFER_SIZE) this.flush();
-    const target = this.#buffer;
+    const view = this.#view;
     const at = this.#used;
-    target.writeUInt32LE(length, at);
-    target.writeUInt32LE(path.length, at + 4);
-    target.writeDoubleLE(entry.size, at + 8);
-    target.writeBigInt64LE(entry.modifiedNs, at + 16);
-    target.writeBigInt64LE(entry.changedNs, at + 24);
-    target.writeBigInt64LE(entry.bornNs, at + 32);
-    target.writeBigUInt64LE(entry.inode, at + 40);
-    target.writeUInt32LE(entry.mode, at + 48);
-    target.writeUInt32LE(entry.uid, at + 52);
-    target.writeUInt32LE(entry.gid, at + 56);
-    target.set(path, at + FIXED);
-    target.set(entry.source, at + FIXED + path.length);
+    view.setUint32(at, length, true);
+    view.setUint32(at + 4, pathLength, true);
+    view.setFloat64(at + 8, entry.size, true);
+    view.setBigInt64(at + 16, entry.modifiedNs, true);
+    view.setBigInt64(at + 24, entry.changedNs, true);
+    view.setBigInt64(at + 32, entry.bornNs, true);
+    view.setBigUint64(at + 40, entry.inode, true);
+    view.setUint32(at + 48, entry.mode, true);
+    view.setUint32(at + 52, entry.uid, true);
+    view.setUint32(at + 56, entry.gid, true);
+    this.#buffer.write(entry.path, at + FIXED);
+    this.#buffer.set(entry.source, at + FIXED + pathLength);
     this.#used += length;
     this.#recordOffset += length;
     this.#archiveOffset = end;
-    return { ...entry, headerOffset, contentOffset, end };
   }
 
   /** Each piece that begins inside this entry begins with it. */
@@ -148,16 +148,18 @@ export class PlanReader {
   }
 
   *#from(recordOffset: number, archiveOffset: number): Generator<PlacedEntry> {
-    const buffer = Buffer.allocUnsafe(READ_SIZE);
     let fileOffset = recordOffset;
     let headerOffset = archiveOffset;
     for (;;) {
+      // A new one each time: entries keep their source in it.
+      const buffer = Buffer.allocUnsafeSlow(READ_SIZE);
+      const view = new DataView(buffer.buffer);
       const filled = readSync(this.#records, buffer, 0, READ_SIZE, fileOffset);
       let at = 0;
       while (filled - at >= FIXED) {
-        const length = buffer.readUInt32LE(at);
+        const length = view.getUint32(at, true);
         if (length > filled - at) break;
-        const entry = this.#decode(buffer, at, length, headerOffset);
+        const entry = this.#decode(buffer, view, at, length, headerOffset);
         at += length;
         headerOffset = entry.end;
         yield entry;
@@ -167,23 +169,23 @@ export class PlanReader {
     }
   }
 
-  #decode(from: Buffer, at: number, length: number, headerOffset: number): PlacedEntry {
-    const pathLength = from.readUInt32LE(at + 4);
+  #decode(from: Buffer, view: DataView, at: number, length: number, headerOffset: number): PlacedEntry {
+    const pathLength = view.getUint32(at + 4, true);
     const path = from.toString("utf8", at + FIXED, at + FIXED + pathLength);
-    const size = from.readDoubleLE(at + 8);
+    const size = view.getFloat64(at + 8, true);
     const contentOffset = headerOffset + headerSize(`${this.#topFolder}/${path}`, size);
     const source = from.subarray(at + FIXED + pathLength, at + length);
     return {
       path,
-      source: source.length === 0 ? Buffer.from(`${this.#folder}/${path}`) : Buffer.from(source),
+      source: source.length === 0 ? Buffer.from(`${this.#folder}/${path}`) : source,
       size,
-      modifiedNs: from.readBigInt64LE(at + 16),
-      changedNs: from.readBigInt64LE(at + 24),
-      bornNs: from.readBigInt64LE(at + 32),
-      inode: from.readBigUInt64LE(at + 40),
-      mode: from.readUInt32LE(at + 48),
-      uid: from.readUInt32LE(at + 52),
-      gid: from.readUInt32LE(at + 56),
+      modifiedNs: view.getBigInt64(at + 16, true),
+      changedNs: view.getBigInt64(at + 24, true),
+      bornNs: view.getBigInt64(at + 32, true),
+      inode: view.getBigUint64(at + 40, true),
+      mode: view.getUint32(at + 48, true),
+      uid: view.getUint32(at + 52, true),
+      gid: view.getUint32(at + 56, true),
       headerOffset,
       contentOffset,
       end: contentOffset + padded(size),

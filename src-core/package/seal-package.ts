@@ -316,21 +316,20 @@ function digestOf(tags: readonly Tag[], name: string): string {
 
 function fileRecord(entry: PlacedEntry, digests: EntryDigests): FileRecord {
   const { type, byName } = mediaTypes(digests.kind, entry.path, entry.size);
-  const rawPath = rawPathOf(entry.path);
   return {
     path: entry.path,
     size: entry.size,
     sha256: digests.sha256,
-    ...(digests.sha512 === null ? {} : { sha512: digests.sha512 }),
+    sha512: digests.sha512 ?? undefined,
     offset: entry.contentOffset,
     mediaType: type,
-    ...(byName === null ? {} : { mediaTypeByName: byName }),
+    mediaTypeByName: byName ?? undefined,
     modified: rfc3339(entry.modifiedNs),
     source: {
-      ...(entry.bornNs === 0n ? {} : { born: rfc3339(entry.bornNs) }),
+      born: entry.bornNs === 0n ? undefined : rfc3339(entry.bornNs),
       owner: `${entry.uid}:${entry.gid}`,
       mode: (entry.mode & 0o7777).toString(8).padStart(4, "0"),
-      ...(rawPath === null ? {} : { rawPath }),
+      rawPath: rawPathOf(entry.path) ?? undefined,
     },
   };
 }

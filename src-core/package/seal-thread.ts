@@ -1,5 +1,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { asFailure } from "../failing.ts";
+import { systemClock } from "../identity.ts";
+import { throttled } from "../throttle.ts";
 import type { SealJob } from "./seal-job.ts";
 import { sealPackage } from "./seal-package.ts";
 
@@ -7,7 +9,9 @@ import { sealPackage } from "./seal-package.ts";
 const port = parentPort;
 if (port === null) throw new Error("seal-thread runs as a worker thread");
 try {
-  const result = await sealPackage(workerData as SealJob, (progress) => port.postMessage({ progress }));
+  // There is a piece of the archive every few milliseconds, and every message wakes the main thread.
+  const { onProgress } = throttled({ onProgress: (progress) => port.postMessage({ progress }) }, systemClock);
+  const result = await sealPackage(workerData as SealJob, (progress) => onProgress?.(progress));
   port.postMessage({ result });
 } catch (error) {
   port.postMessage({ failure: asFailure(error).failure });

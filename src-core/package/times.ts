@@ -15,9 +15,32 @@ export function rfc3339(nanoseconds: bigint): string {
   }
   if (seconds > LATEST_SECOND) return "9999-12-31T23:59:59Z";
   if (seconds < EARLIEST_SECOND) return "0000-01-01T00:00:00Z";
-  const base = new Date(Number(seconds) * 1000).toISOString().slice(0, 19);
+  const base = wholeSecond(Number(seconds));
   if (fraction === 0n) return `${base}Z`;
-  return `${base}.${String(fraction).padStart(9, "0").replace(/0+$/, "")}Z`;
+  return `${base}.${fractionDigits(Number(fraction))}Z`;
+}
+
+let lastSecond = Number.NaN;
+let lastText = "";
+
+/** Files that were written together share their second: the last one is kept. */
+function wholeSecond(seconds: number): string {
+  if (seconds !== lastSecond) {
+    lastText = new Date(seconds * 1000).toISOString().slice(0, 19);
+    lastSecond = seconds;
+  }
+  return lastText;
+}
+
+/** Nine digits of nanoseconds without the zeros at their end. */
+function fractionDigits(nanoseconds: number): string {
+  let digits = nanoseconds;
+  let length = 9;
+  while (digits % 10 === 0) {
+    digits /= 10;
+    length--;
+  }
+  return String(digits).padStart(length, "0");
 }
 
 /** Milliseconds since 1970 as RFC 3339 in UTC. */

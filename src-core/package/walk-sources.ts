@@ -80,7 +80,7 @@ export class SourceWalk {
         placed = true;
       }
       this.#base = parentLength(source.path);
-      if (source.stats.isDirectory()) this.#folder(path, Buffer.from(source.path), this.#count);
+      if (source.stats.isDirectory()) this.#folder(path, source.path, this.#count);
       else this.#file(path, Buffer.from(source.path), source.stats, this.#count);
     }
     if (!placed) for (const entry of nonUnicode) this.#count(entry);
@@ -177,21 +177,20 @@ export class SourceWalk {
     );
     for (const source of sources) {
       scout.#base = parentLength(source.path);
-      if (source.stats.isDirectory())
-        scout.#folder(`data/${source.name}`, Buffer.from(source.path), () => undefined);
+      if (source.stats.isDirectory()) scout.#folder(`data/${source.name}`, source.path, () => undefined);
     }
     this.#nonUnicode.push(...scout.#nonUnicode.sort((a, b) => comparePaths(a.path, b.path)));
   }
 
-  #folder(path: string, onDisk: Buffer, take: (entry: PlanEntry) => void): void {
+  #folder(path: string, onDisk: string, take: (entry: PlanEntry) => void): void {
     const children = this.#children(path, onDisk);
     if (children === null) return;
     let contributed = false;
     for (const child of children) {
       const childPath = `${path}/${child.name}`;
-      const childOnDisk = Buffer.concat([onDisk, Buffer.from(sep), child.raw ?? Buffer.from(child.name)]);
+      const childOnDisk = `${onDisk}${sep}${child.name}`;
       if (child.raw !== null) {
-        this.#nonUnicodeName(childPath, childOnDisk, child.folder);
+        this.#nonUnicodeName(childPath, Buffer.concat([Buffer.from(onDisk + sep), child.raw]), child.folder);
         contributed = true;
       } else if (child.folder) {
         contributed = true;
@@ -209,13 +208,13 @@ export class SourceWalk {
           this.#unreadable(childPath, error);
           continue;
         }
-        contributed = this.#file(childPath, childOnDisk, stats, take) || contributed;
+        contributed = this.#file(childPath, Buffer.from(childOnDisk), stats, take) || contributed;
       }
     }
     if (!contributed) this.#emptyFolders.push(path);
   }
 
-  #children(path: string, onDisk: Buffer): Child[] | null {
+  #children(path: string, onDisk: string): Child[] | null {
     let entries: Dirent[];
     try {
       entries = readdirSync(onDisk, { withFileTypes: true });
