@@ -16,7 +16,7 @@ export interface ByteCursor {
   rest(): AsyncIterable<Uint8Array>;
 }
 
-export function truncated(archive: string): Error {
+function truncated(archive: string): Error {
   return fail(
     "ARCHIVE_INVALID",
     `${archive} ends in the middle of an entry: it is truncated.`,
@@ -26,7 +26,7 @@ export function truncated(archive: string): Error {
 }
 
 const WINDOW = 64 * 1024;
-const PIECE = 1024 * 1024;
+const PIECE = 64 * 1024;
 
 /** Random access: what is skipped is not read. */
 export async function openFileCursor(

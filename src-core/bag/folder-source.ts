@@ -14,7 +14,7 @@ import { bagFinding } from "./rules.ts";
 
 /** The walk gives way to other work this often: synchronous calls list a million files ten times as fast as promises do. */
 const SLICE_MS = 10;
-const CHUNK = 1024 * 1024;
+const CHUNK = 64 * 1024;
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
 /** A bag that lies in a folder. Symbolic links are never followed. Throws when the folder itself cannot be listed. */

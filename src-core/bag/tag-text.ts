@@ -48,7 +48,9 @@ async function* bytePieces(
     broken: encoding === "utf8" && !isUtf8(bytes),
   });
   for await (const chunk of chunks) {
-    let bytes = rest.length === 0 ? Buffer.from(chunk) : Buffer.concat([rest, chunk]);
+    // A view, not a copy.
+    const view = Buffer.from(chunk.buffer as ArrayBuffer, chunk.byteOffset, chunk.byteLength);
+    let bytes = rest.length === 0 ? view : Buffer.concat([rest, view]);
     if (first && encoding === "utf8" && bytes.length >= 3) {
       if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) {
         problem("TAG_FILE_BOM", 0);

@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import type { CallOptions } from "../../src-contract/progress.ts";
 import { asFailure, cancelled, fail, throwIfCancelled } from "../failing.ts";
-import type { Batch, BatchDone, DigestJob, DigestResult } from "./hash-worker.ts";
+import type { Batch, DigestJob, DigestResult } from "./hash-worker.ts";
 
 export type { DigestAlgorithm, DigestJob, DigestResult } from "./hash-worker.ts";
 
@@ -18,7 +18,7 @@ const POLL_MS = 100;
 const STOP = 0;
 const BYTES = 1;
 
-export interface RunOptions extends CallOptions {
+interface RunOptions extends CallOptions {
   /** Bytes read since the last call, about ten times a second; in sum all bytes read. */
   readonly onBytes?: (bytes: number) => void;
 }
@@ -45,9 +45,19 @@ interface Run {
   readonly settle: (error: unknown) => void;
 }
 
+interface Sent {
+  readonly run: Run;
+  readonly numbers: Uint32Array;
+  readonly bytes: number;
+}
+
 interface Thread {
   readonly worker: Worker;
-  readonly pending: Map<number, { readonly run: Run; readonly numbers: Uint32Array; readonly bytes: number }>;
+  /**
+   * Batches that the thread has not answered, in the order it answers. An array and not a Map: a Map that is filled and emptied without end
+   * leaves a chain of old tables, through which the garbage collector keeps all jobs and results until its next full round.
+   */
+  readonly pending: Sent[];
 }
 
 const weigh = (job: DigestJob): number => job.length ?? job.sizeHint ?? UNKNOWN_SIZE;
@@ -57,13 +67,12 @@ export function createHashPool(options: { readonly workers?: number } = {}): Has
   const limit = options.workers ?? Math.min(availableParallelism(), MOST_WORKERS);
   const threads: Thread[] = [];
   const runs: Run[] = [];
-  let lastId = 0;
   let closed = false;
 
   function startThread(): Thread {
     const worker = new Worker(new URL("./hash-worker.ts", import.meta.url), { execArgv: [] });
-    const thread: Thread = { worker, pending: new Map() };
-    worker.on("message", (done: BatchDone) => finishBatch(thread, done));
+    const thread: Thread = { worker, pending: [] };
+    worker.on("message", (done: DigestResult[]) => finishBatch(thread, done));
     worker.on("error", (error) => dropThread(thread, error));
     worker.on("exit", () => dropThread(thread, new Error("a hashing thread ended")));
     worker.unref();
@@ -74,11 +83,10 @@ export function createHashPool(options: { readonly workers?: number } = {}): Has
   function dropThread(thread: Thread, error: unknown): void {
     const at = threads.indexOf(thread);
     if (at !== -1) threads.splice(at, 1);
-    for (const { run } of thread.pending.values()) run.settle(asFailure(error));
-    thread.pending.clear();
+    for (const { run } of thread.pending.splice(0)) run.settle(asFailure(error));
   }
 
-  function nextBatch(): { run: Run; numbers: Uint32Array; bytes: number } | null {
+  function nextBatch(): Sent | null {
     const run = runs.find((candidate) => candidate.next < candidate.order.length);
     if (run === undefined) return null;
     const from = run.next;
@@ -92,12 +100,11 @@ export function createHashPool(options: { readonly workers?: number } = {}): Has
 
   /** A thread that works on a small batch is given one more, so that it never waits for a message; a large job is left to whoever is free. */
   function freeThread(): Thread | null {
-    const idle = threads.find((thread) => thread.pending.size === 0);
+    const idle = threads.find((thread) => thread.pending.length === 0);
     if (idle !== undefined) return idle;
     if (threads.length < limit) return startThread();
     const almost = threads.find(
-      (thread) =>
-        thread.pending.size === 1 && [...thread.pending.values()].every((b) => b.bytes < BATCH_BYTES),
+      ({ pending }) => pending.length === 1 && pending.every((batch) => batch.bytes < BATCH_BYTES),
     );
     return almost ?? null;
   }
@@ -109,22 +116,20 @@ export function createHashPool(options: { readonly workers?: number } = {}): Has
       if (thread === null) return;
       const batch = nextBatch();
       if (batch === null) return;
-      lastId += 1;
       batch.run.open += 1;
-      if (thread.pending.size === 0) thread.worker.ref();
-      thread.pending.set(lastId, batch);
+      if (thread.pending.length === 0) thread.worker.ref();
+      thread.pending.push(batch);
       const jobs = Array.from(batch.numbers, (number) => batch.run.jobs[number] as DigestJob);
-      thread.worker.postMessage({ id: lastId, jobs, control: batch.run.control } satisfies Batch);
+      thread.worker.postMessage({ jobs, control: batch.run.control } satisfies Batch);
     }
   }
 
-  function finishBatch(thread: Thread, done: BatchDone): void {
-    const batch = thread.pending.get(done.id);
+  function finishBatch(thread: Thread, done: readonly DigestResult[]): void {
+    const batch = thread.pending.shift();
     if (batch === undefined) return;
-    thread.pending.delete(done.id);
-    if (thread.pending.size === 0) thread.worker.unref();
+    if (thread.pending.length === 0) thread.worker.unref();
     const { run, numbers } = batch;
-    done.results.forEach((result, i) => {
+    done.forEach((result, i) => {
       run.results[numbers[i] as number] = result;
     });
     run.open -= 1;

@@ -33,15 +33,10 @@ export type DigestResult =
 const STOP = 0;
 const BYTES = 1;
 
+/** Batches are answered in the order they come, each with the results of its jobs in their order. */
 export interface Batch {
-  readonly id: number;
   readonly jobs: readonly DigestJob[];
   readonly control: Int32Array;
-}
-
-export interface BatchDone {
-  readonly id: number;
-  readonly results: readonly DigestResult[];
 }
 
 const buffer = Buffer.allocUnsafeSlow(1024 * 1024);
@@ -112,7 +107,7 @@ function failed(error: unknown): DigestResult {
 }
 
 /** Neighbouring jobs of one file (ranges of an archive) share one descriptor. */
-function work(batch: Batch): BatchDone {
+function work(batch: Batch): DigestResult[] {
   const results: DigestResult[] = [];
   let open: { readonly path: string | Uint8Array; readonly fd: number } | null = null;
   try {
@@ -133,7 +128,7 @@ function work(batch: Batch): BatchDone {
   } finally {
     if (open !== null) closeSync(open.fd);
   }
-  return { id: batch.id, results };
+  return results;
 }
 
 parentPort?.on("message", (batch: Batch) => {
