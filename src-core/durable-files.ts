@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { link, lstat, open, rename, unlink } from "node:fs/promises";
+import { link, lstat, mkdir, open, rename, stat, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { systemCode } from "./failing.ts";
 
@@ -68,6 +68,23 @@ export async function createFileDurably(
       if (systemCode(problem) !== "ENOENT") throw problem;
     });
     throw error;
+  }
+}
+
+/**
+ * Makes a folder with all that is missing above it. Instead of mkdir's own `recursive`, which never returns where the system answers
+ * "does not exist" for a folder that can never be made (below /proc, seen with Node 24.21).
+ */
+export async function makeFolders(folder: string): Promise<void> {
+  try {
+    await mkdir(folder);
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === "EEXIST" && (await stat(folder)).isDirectory()) return;
+    const parent = dirname(folder);
+    if (code !== "ENOENT" || parent === folder || (await exists(parent))) throw error;
+    await makeFolders(parent);
+    await makeFolders(folder);
   }
 }
 

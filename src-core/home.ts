@@ -1,6 +1,7 @@
-import { mkdirSync } from "node:fs";
+import { chmod } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { makeFolders } from "./durable-files.ts";
 import { asFailure, fail } from "./failing.ts";
 
 /** The program's state on this device. */
@@ -26,11 +27,11 @@ export function homeFolder(env: NodeJS.ProcessEnv): string {
 }
 
 /** Makes the state folder, readable by its owner only. Throws HOME_UNUSABLE when that cannot be done. */
-export function openHome(folder: string): Home {
+export async function openHome(folder: string): Promise<Home> {
   const packages = join(folder, "packages");
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    mkdirSync(packages, { recursive: true, mode: 0o700 });
+    await makeFolders(packages);
+    await chmod(folder, 0o700);
   } catch (error) {
     throw fail(
       "HOME_UNUSABLE",

@@ -7,8 +7,6 @@ import {
   requestSchemas,
   type VaultApi,
 } from "../src-contract/vault-api.ts";
-import { makeBackup } from "./backup/make-backup.ts";
-import { restoreBackup } from "./backup/restore-backup.ts";
 import { catalogMigrations } from "./catalog/catalog-migrations/index.ts";
 import { openDatabase } from "./catalog/database.ts";
 import { ledgerMigrations } from "./catalog/ledger-migrations/index.ts";
@@ -20,21 +18,13 @@ import {
   listEngagements,
   setEngagementVault,
 } from "./engagement/engagements.ts";
-import { exportPackageManifest } from "./export/export-package.ts";
-import { handOver } from "./export/hand-over.ts";
 import { asFailure, fail, toOutcome } from "./failing.ts";
 import { homeFolder, openHome } from "./home.ts";
 import { systemClock, uuidV7 } from "./identity.ts";
 import { settleAbandonedBuilds } from "./package/build-journal.ts";
-import { buildPackage } from "./package/build-package.ts";
-import { importPackage } from "./package/import-package.ts";
-import { filesOfPackage, showPackage } from "./package/package-queries.ts";
 import { programVersion, reconcileCatalog, storedIn } from "./package/package-store.ts";
 import { throttled } from "./throttle.ts";
-import { pullFromVault } from "./transfer/pull.ts";
-import { pushToVault } from "./transfer/transport.ts";
 import { addFolderVault, listVaults, openVaultByName } from "./vault/vault-registry.ts";
-import { verifyTarget } from "./verify/verify-target.ts";
 
 export interface OpenOptions {
   /** The state folder; else `$STRONGROOM_HOME` or the platform's. */
@@ -50,7 +40,7 @@ export type OpenedVault = VaultApi & { close(): Promise<void> };
  */
 export async function openVault(options: OpenOptions = {}): Promise<Outcome<OpenedVault>> {
   return toOutcome(async () => {
-    const core = openCore(options);
+    const core = await openCore(options);
     try {
       await settleAbandonedBuilds(core);
       await reconcileCatalog(core);
@@ -62,8 +52,8 @@ export async function openVault(options: OpenOptions = {}): Promise<Outcome<Open
   });
 }
 
-function openCore(options: OpenOptions): Core {
-  const home = openHome(options.home ?? homeFolder(options.env ?? process.env));
+async function openCore(options: OpenOptions): Promise<Core> {
+  const home = await openHome(options.home ?? homeFolder(options.env ?? process.env));
   const ledger = openDatabase(home.ledger, ledgerMigrations, true);
   try {
     const catalog = openDatabase(home.catalog, catalogMigrations, false);
@@ -115,13 +105,17 @@ function parseRequest<N extends RequestName>(name: N, request: unknown): ParsedR
   );
 }
 
+/** What only some calls need is loaded by them: a command line starts with every call. */
 function api(core: Core): OpenedVault {
   return {
     engagementCreate: method(core, "engagementCreate", (request) => createEngagement(core, request)),
     engagementSetVault: method(core, "engagementSetVault", (request) => setEngagementVault(core, request)),
     engagementList: method(core, "engagementList", () => listEngagements(core)),
     engagementShow: method(core, "engagementShow", ({ id }) => engagementById(core, id)),
-    packageBuild: method(core, "packageBuild", (request, options) => buildPackage(core, request, options)),
+    packageBuild: method(core, "packageBuild", async (request, options) => {
+      const { buildPackage } = await import("./package/build-package.ts");
+      return buildPackage(core, request, options);
+    }),
     packageList: method(core, "packageList", ({ engagement }) => {
       if (engagement !== undefined) engagementById(core, engagement);
       return listPackages(core.catalog, engagement).map((row) => ({
@@ -129,23 +123,51 @@ function api(core: Core): OpenedVault {
         storedIn: storedIn(core, row.id),
       }));
     }),
-    packageShow: method(core, "packageShow", (request) => showPackage(core, request)),
-    packageFiles: method(core, "packageFiles", (request, options) => filesOfPackage(core, request, options)),
-    packagePush: method(core, "packagePush", (request, options) => pushToVault(core, request, options)),
-    packagePull: method(core, "packagePull", (request, options) => pullFromVault(core, request, options)),
-    packageImport: method(core, "packageImport", (request, options) => importPackage(core, request, options)),
-    packageHandover: method(core, "packageHandover", (request, options) => handOver(core, request, options)),
-    verify: method(core, "verify", (request, options) => verifyTarget(core, request, options)),
-    manifestExport: method(core, "manifestExport", (request, options) =>
-      exportPackageManifest(core, request, options),
-    ),
+    packageShow: method(core, "packageShow", async (request) => {
+      const { showPackage } = await import("./package/package-queries.ts");
+      return showPackage(core, request);
+    }),
+    packageFiles: method(core, "packageFiles", async (request, options) => {
+      const { filesOfPackage } = await import("./package/package-queries.ts");
+      return filesOfPackage(core, request, options);
+    }),
+    packagePush: method(core, "packagePush", async (request, options) => {
+      const { pushToVault } = await import("./transfer/transport.ts");
+      return pushToVault(core, request, options);
+    }),
+    packagePull: method(core, "packagePull", async (request, options) => {
+      const { pullFromVault } = await import("./transfer/pull.ts");
+      return pullFromVault(core, request, options);
+    }),
+    packageImport: method(core, "packageImport", async (request, options) => {
+      const { importPackage } = await import("./package/import-package.ts");
+      return importPackage(core, request, options);
+    }),
+    packageHandover: method(core, "packageHandover", async (request, options) => {
+      const { handOver } = await import("./export/hand-over.ts");
+      return handOver(core, request, options);
+    }),
+    verify: method(core, "verify", async (request, options) => {
+      const { verifyTarget } = await import("./verify/verify-target.ts");
+      return verifyTarget(core, request, options);
+    }),
+    manifestExport: method(core, "manifestExport", async (request, options) => {
+      const { exportPackageManifest } = await import("./export/export-package.ts");
+      return exportPackageManifest(core, request, options);
+    }),
     vaultAddFolder: method(core, "vaultAddFolder", (request) => addFolderVault(core, request)),
     vaultList: method(core, "vaultList", () => listVaults(core)),
     vaultHealth: method(core, "vaultHealth", async ({ name }) =>
       (await openVaultByName(core, name)).health(),
     ),
-    backup: method(core, "backup", (request, options) => makeBackup(core, request, options)),
-    restore: method(core, "restore", (request, options) => restoreBackup(core, request, options)),
+    backup: method(core, "backup", async (request, options) => {
+      const { makeBackup } = await import("./backup/make-backup.ts");
+      return makeBackup(core, request, options);
+    }),
+    restore: method(core, "restore", async (request, options) => {
+      const { restoreBackup } = await import("./backup/restore-backup.ts");
+      return restoreBackup(core, request, options);
+    }),
     close: async () => closeCore(core),
   };
 }

@@ -5,7 +5,7 @@ import type { BackupResult, ParsedRequest } from "../../src-contract/vault-api.t
 import { listPackages } from "../catalog/package-rows.ts";
 import type { Core } from "../core.ts";
 import { appendEvent } from "../custody/custody-log.ts";
-import { createFileDurably, syncFolder } from "../durable-files.ts";
+import { createFileDurably, makeFolders, syncFolder } from "../durable-files.ts";
 import { asFailure, throwIfCancelled } from "../failing.ts";
 import { packageFolder, removeFolder, storedIn } from "../package/package-store.ts";
 import { rfc3339FromMs } from "../package/times.ts";
@@ -23,7 +23,7 @@ export async function makeBackup(
   const to = resolve(request.to);
   const made = rfc3339FromMs(core.clock.now());
   const folder = join(to, `strongroom-backup-${made.replace(/[:.]/g, "-")}`);
-  await mkdir(to, { recursive: true }).catch((error: unknown) => {
+  await makeFolders(to).catch((error: unknown) => {
     throw asFailure(error, to);
   });
   const draft = await mkdtemp(join(to, ".strongroom-backup-"));

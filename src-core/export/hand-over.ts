@@ -1,10 +1,10 @@
-import { mkdir, mkdtemp, readdir, rename } from "node:fs/promises";
+import { mkdtemp, readdir, rename } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { CallOptions } from "../../src-contract/progress.ts";
 import type { HandoverResult, ParsedRequest } from "../../src-contract/vault-api.ts";
 import type { Core } from "../core.ts";
 import { appendEvent, eventsOf } from "../custody/custody-log.ts";
-import { createFileDurably, exists, syncFolder } from "../durable-files.ts";
+import { createFileDurably, exists, makeFolders, syncFolder } from "../durable-files.ts";
 import { asFailure, fail, throwIfCancelled } from "../failing.ts";
 import { canonicalJson } from "../package/canonical-json.ts";
 import { readManifest } from "../package/manifest-reader.ts";
@@ -36,7 +36,7 @@ export async function handOver(
       { subject: folder },
     );
   }
-  await mkdir(to, { recursive: true }).catch((error: unknown) => {
+  await makeFolders(to).catch((error: unknown) => {
     throw asFailure(error, to);
   });
   const draft = await mkdtemp(join(to, `.${name}-handover-`));

@@ -19,7 +19,7 @@ import {
   SLICE_FIELDS,
   SLOTS,
 } from "./seal-ring.ts";
-import { readUnchanged } from "./source-read.ts";
+import { readUnchanged, requireEmpty } from "./source-read.ts";
 
 /** What the coordinator starts a sealing thread with. */
 export interface SealThread {
@@ -76,6 +76,7 @@ function fill(piece: number): void {
     const to = Math.min(entry.contentOffset + entry.size, end);
     if (from < to) readUnchanged(entry, bytes.subarray(from - start, to - start), from - entry.contentOffset);
     const contentEnd = entry.contentOffset + entry.size;
+    if (entry.size === 0 && contentEnd > start && contentEnd <= end) requireEmpty(entry);
     const padFrom = Math.max(contentEnd, start);
     const padTo = Math.min(entry.end, end);
     if (padFrom < padTo) bytes.fill(0, padFrom - start, padTo - start);

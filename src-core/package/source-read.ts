@@ -40,6 +40,24 @@ export function readUnchanged(entry: PlanEntry, target: Uint8Array, position: nu
   }
 }
 
+/** An empty file is read too: it must still be there, and some systems report size 0 for files that have content (/proc, /sys). */
+export function requireEmpty(entry: PlanEntry): void {
+  readUnchanged(entry, NOTHING, 0);
+  const descriptor = openSync(entry.source, OPEN_FLAGS);
+  try {
+    if (readSync(descriptor, Buffer.alloc(1), 0, 1, 0) > 0) {
+      throw changed(entry, "the system says that it is empty, and it has content");
+    }
+  } catch (error) {
+    if (systemCode(error) !== undefined) throw unreadable(entry, error);
+    throw error;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
 function changed(entry: PlanEntry, how: string): Error {
   const subject = entry.source.toString();
   return fail(

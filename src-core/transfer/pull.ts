@@ -6,7 +6,7 @@ import type { CallOptions } from "../../src-contract/progress.ts";
 import type { ParsedRequest, PullResult } from "../../src-contract/vault-api.ts";
 import type { Core } from "../core.ts";
 import { appendEvent } from "../custody/custody-log.ts";
-import { createFileDurably, exists, syncFolder } from "../durable-files.ts";
+import { createFileDurably, exists, makeFolders, syncFolder } from "../durable-files.ts";
 import { asFailure, fail, throwIfCancelled } from "../failing.ts";
 import { readManifest } from "../package/manifest-reader.ts";
 import { removeFolder, signatureFiles } from "../package/package-store.ts";
@@ -28,7 +28,7 @@ export async function pullFromVault(
   options: CallOptions,
 ): Promise<PullResult> {
   const to = resolve(request.to);
-  await mkdir(to, { recursive: true }).catch((error: unknown) => {
+  await makeFolders(to).catch((error: unknown) => {
     throw asFailure(error, to);
   });
   const place = await locatePackage(core, request.package);
