@@ -31,7 +31,7 @@ export interface PlacedEntry extends PlanEntry {
 }
 
 /** The archive is produced in pieces that end at multiples of this; every part size is a multiple of it. */
-export const PIECE_SIZE = 4 * 1024 * 1024;
+export const PIECE_SIZE = 2 * 1024 * 1024;
 
 const FIXED = 60;
 const INDEX_RECORD = 16;

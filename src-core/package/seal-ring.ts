@@ -8,7 +8,7 @@ import { PIECE_SIZE } from "./plan-file.ts";
 export const SLOTS = 12;
 /** Digest sizes in bytes: SHA-256, and SHA-512 when asked for. */
 export const SHA256_SIZE = 32;
-export const SHA512_SIZE = 64;
+const SHA512_SIZE = 64;
 /** An entry takes at least one block of 512 bytes, so no more entries end in a piece. */
 export const MAX_RESULTS = PIECE_SIZE / 512 + 1;
 
