@@ -55,11 +55,6 @@ export function headerSize(path: string, size: number): number {
   return records === null ? BLOCK : BLOCK + padded(records.length) + BLOCK;
 }
 
-/** Bytes that an entry takes in the archive: header, content, padding. */
-export function entrySize(path: string, size: number): number {
-  return headerSize(path, size) + padded(size);
-}
-
 /**
  * Writes the header of a regular file at `at` of `target` and returns its length.
  * `path` is the whole path in the archive, `size` is bytes, `modifiedSeconds` is whole seconds since 1970,

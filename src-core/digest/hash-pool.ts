@@ -26,7 +26,8 @@ interface RunOptions extends CallOptions {
 /** Digests files, or ranges of files, in worker threads. Runs may overlap; memory is 1 MiB per thread beside the jobs. */
 export interface HashPool {
   /**
-   * Results stand in the order of the jobs; a job that fails is a result, not a throw. The largest job is begun first.
+   * Results stand in the order of the jobs; a job that fails is a result, not a throw. The largest job is begun first, among all runs
+   * under way: it is the longest chain of work.
    * Throws CANCELLED soon after the signal fires.
    */
   run(jobs: readonly DigestJob[], options?: RunOptions): Promise<DigestResult[]>;
@@ -61,6 +62,7 @@ interface Thread {
 }
 
 const weigh = (job: DigestJob): number => job.length ?? job.sizeHint ?? UNKNOWN_SIZE;
+const nextWeight = (run: Run): number => weigh(run.jobs[run.order[run.next] ?? 0] as DigestJob);
 
 /** Threads start with the first work that needs them, and an idle one does not keep the process alive. */
 export function createHashPool(options: { readonly workers?: number } = {}): HashPool {
@@ -87,7 +89,11 @@ export function createHashPool(options: { readonly workers?: number } = {}): Has
   }
 
   function nextBatch(): Sent | null {
-    const run = runs.find((candidate) => candidate.next < candidate.order.length);
+    let run: Run | undefined;
+    for (const candidate of runs) {
+      if (candidate.next === candidate.order.length) continue;
+      if (run === undefined || nextWeight(candidate) > nextWeight(run)) run = candidate;
+    }
     if (run === undefined) return null;
     const from = run.next;
     let bytes = 0;

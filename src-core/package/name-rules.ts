@@ -2,7 +2,7 @@ import type { Finding } from "../../src-contract/findings.ts";
 import { WINDOWS_DEVICE_NAME } from "../../src-contract/names.ts";
 
 /** What a preflight can find, with its rule. Codes are stable: people filter by them. */
-export const PREFLIGHT_RULES = {
+const PREFLIGHT_RULES = {
   NOTHING_TO_SEAL: ["error", "a package holds at least one file"],
   UNREADABLE: ["error", "every file must be readable before anything is sealed"],
   SAME_NAME_TWICE: ["error", "two sources may not have one name under data/"],

@@ -15,10 +15,8 @@ export async function requireSoundArchive(
   options: CallOptions,
 ): Promise<void> {
   const { archivePath, seal, packageDigest } = archive;
-  const { findings } = await verifyArchive(
-    { archivePath, seal, full: !sealedHere(core, seal.packageId, packageDigest) },
-    options,
-  );
+  const known = sealedHere(core, seal.packageId, packageDigest);
+  const { findings } = await verifyArchive({ archivePath, seal, full: !known, known }, options);
   const errors = findings.filter((finding) => finding.severity === "error");
   const [first] = errors;
   if (first === undefined) return;

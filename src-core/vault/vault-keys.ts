@@ -29,11 +29,6 @@ function packagesPrefix(engagement: string): string {
   return `engagements/${checked(engagementIdSchema, engagement)}/packages/`;
 }
 
-/** Where the genesis record of an engagement lies. */
-export function engagementKey(engagement: string): string {
-  return `engagements/${checked(engagementIdSchema, engagement)}/engagement.json`;
-}
-
 /** The seal's key, for whoever does not know the package's name yet: the seal tells it. */
 export function sealKey(engagement: string, packageId: string): string {
   return `${packagesPrefix(engagement)}${checked(packageIdSchema, packageId)}/seal.json`;

@@ -87,7 +87,7 @@ async function sealBeside(path: string, folder: boolean): Promise<FoundSeal | nu
 }
 
 /** Reads and checks a seal file. */
-export async function readSeal(file: string): Promise<FoundSeal> {
+async function readSeal(file: string): Promise<FoundSeal> {
   let bytes: Buffer;
   try {
     const { size } = await stat(file);

@@ -15,7 +15,7 @@ const PAX_RECORDS = 0x78;
 const LONGEST_PAX = 1024 * 1024;
 
 /** Reads the header at `offset`; null where there is none of the kinds that archive layout 1 has. Its bytes are compared elsewhere. */
-export function entryAt(archive: ArchiveBytes, offset: number): ArchiveEntry | null {
+function entryAt(archive: ArchiveBytes, offset: number): ArchiveEntry | null {
   let at = offset;
   let pax: ReadonlyMap<string, string> = new Map();
   let block = archive.slice(at, BLOCK);

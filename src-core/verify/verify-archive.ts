@@ -20,12 +20,24 @@ export interface ArchiveVerification {
 /** Files whose digests are asked for in one go. */
 const FILES_AT_ONCE = 20_000;
 
+export interface ArchiveToVerify {
+  readonly archivePath: string;
+  readonly seal: Seal;
+  /** Hash every file too. */
+  readonly full: boolean;
+  /**
+   * This device made exactly this seal, or found it true in full before: where the parts agree, so does its archiveSha256, which is
+   * not computed again then.
+   */
+  readonly known: boolean;
+}
+
 /**
  * Verifies an archive against its seal: size, every part on all cores, headers = manifest.json = payload manifests = tag manifests.
  * Where a part differs, the files in it are hashed to name those that changed; `full` hashes every file. Never stops at a finding.
  */
 export async function verifyArchive(
-  request: { readonly archivePath: string; readonly seal: Seal; readonly full: boolean },
+  request: ArchiveToVerify,
   options: CallOptions,
 ): Promise<ArchiveVerification> {
   const { archivePath, seal, full } = request;
@@ -44,34 +56,21 @@ export async function verifyArchive(
   const pool = createHashPool();
   try {
     const layoutChecked = checkLayoutInThread({ archivePath, seal }, options);
-    layoutChecked.catch(() => undefined);
-    const badParts = await verifyParts(pool, archivePath, seal, size, options);
-    const layout = await layoutChecked;
+    // All at once: each file, and the archive, is one chain of work that no second core can share.
+    const [layout, badParts, ofFiles, ofArchive] = await Promise.all([
+      layoutChecked,
+      verifyParts(pool, archivePath, seal, size, options),
+      full ? layoutChecked.then((found) => verifyFiles(pool, archivePath, found, () => true, options)) : [],
+      full && !request.known && size === seal.archiveSize
+        ? verifyArchiveDigest(pool, archivePath, seal, options)
+        : [],
+    ]);
     for (const part of badParts) findings.push(part.finding);
-    findings.push(...layout.findings);
-    if (layout.manifest !== null && (full || badParts.length > 0)) {
-      const { contentOffset, size: manifestSize } = layout.manifest;
-      const source = await manifestRange(archivePath, contentOffset, manifestSize);
-      try {
-        const wanted = full
-          ? () => true
-          : (record: FileRecord) => badParts.some((part) => overlaps(record, part));
-        findings.push(...(await verifyFiles(pool, archivePath, source, wanted, options)));
-      } finally {
-        await source.close();
-      }
-    }
-    if (full && seal.archiveSha256 !== undefined && badParts.length === 0 && size === seal.archiveSize) {
-      const [result] = await pool.run(
-        [{ path: archivePath, offset: 0, length: null, algorithms: ["sha256"] }],
-        options,
-      );
-      const actual = result?.ok ? result.digests.sha256 : undefined;
-      if (actual !== seal.archiveSha256) {
-        findings.push(
-          sealFinding("ARCHIVE_DIGEST", { expected: seal.archiveSha256, actual: actual ?? "unreadable" }),
-        );
-      }
+    findings.push(...layout.findings, ...ofFiles);
+    if (badParts.length === 0) findings.push(...ofArchive);
+    else if (!full) {
+      const wanted = (record: FileRecord) => badParts.some((part) => overlaps(record, part));
+      findings.push(...(await verifyFiles(pool, archivePath, layout, wanted, options)));
     }
     return { findings, manifest: layout.manifest?.header ?? null };
   } finally {
@@ -135,6 +134,22 @@ async function verifyParts(
   });
 }
 
+async function verifyArchiveDigest(
+  pool: HashPool,
+  archivePath: string,
+  seal: Seal,
+  { signal }: CallOptions,
+): Promise<readonly Finding[]> {
+  if (seal.archiveSha256 === undefined) return [];
+  const [result] = await pool.run(
+    [{ path: archivePath, offset: 0, length: seal.archiveSize, algorithms: ["sha256"] }],
+    signal === undefined ? {} : { signal },
+  );
+  const actual = result?.ok ? result.digests.sha256 : undefined;
+  if (actual === seal.archiveSha256) return [];
+  return [sealFinding("ARCHIVE_DIGEST", { expected: seal.archiveSha256, actual: actual ?? "unreadable" })];
+}
+
 async function manifestRange(archivePath: string, offset: number, size: number) {
   const file = await openFileSource(archivePath);
   return {
@@ -144,7 +159,24 @@ async function manifestRange(archivePath: string, offset: number, size: number) 
   };
 }
 
+/** Holds the files of an archive against its manifest.json, or answers nothing where that cannot be read, which is a finding already. */
 async function verifyFiles(
+  pool: HashPool,
+  archivePath: string,
+  layout: Layout,
+  wanted: (record: FileRecord) => boolean,
+  options: CallOptions,
+): Promise<readonly Finding[]> {
+  if (layout.manifest === null) return [];
+  const source = await manifestRange(archivePath, layout.manifest.contentOffset, layout.manifest.size);
+  try {
+    return await compareFiles(pool, archivePath, source, wanted, options);
+  } finally {
+    await source.close();
+  }
+}
+
+async function compareFiles(
   pool: HashPool,
   archivePath: string,
   manifestSource: Parameters<typeof readManifest>[0],
@@ -211,7 +243,7 @@ export function compareDigests(
 }
 
 /** Checks headers and manifests beside the threads that hash. */
-export function checkLayoutInThread(request: LayoutRequest, options: CallOptions): Promise<Layout> {
+function checkLayoutInThread(request: LayoutRequest, options: CallOptions): Promise<Layout> {
   const { signal } = options;
   return runThread(
     new URL("./layout-thread.ts", import.meta.url),

@@ -11,7 +11,7 @@ import { validateBag } from "../bag/validate-bag.ts";
 import type { Core } from "../core.ts";
 import { appendEvent } from "../custody/custody-log.ts";
 import { exists } from "../durable-files.ts";
-import { fail } from "../failing.ts";
+
 import { sealedHere } from "../package/build-journal.ts";
 import { loadPackage, resolvePackage } from "../package/package-store.ts";
 import { rfc3339FromMs } from "../package/times.ts";
@@ -122,8 +122,10 @@ async function verifyPath(
       ...(bag.bagitVersion === null ? {} : { bagitVersion: bag.bagitVersion }),
     };
   }
-  const full = askedFull || !isKnown(core, seal);
-  const { findings, manifest } = await verifyArchive({ archivePath: path, seal: seal.seal, full }, options);
+  const known = isKnown(core, seal);
+  const full = askedFull || !known;
+  const archive = { archivePath: path, seal: seal.seal, full, known };
+  const { findings, manifest } = await verifyArchive(archive, options);
   return {
     method: full ? "sealed archive, full" : "sealed archive",
     findings,
@@ -242,16 +244,4 @@ function keepResult(core: Core, report: VerificationReport, { seal, digest }: Fo
       });
     })
     .immediate();
-}
-
-/** For callers that need a package to be valid before they go on: throws NOT_VALID with the findings. */
-export function requireValid(report: VerificationReport): void {
-  if (report.verdict === "valid") return;
-  const first = report.findings.find((finding) => finding.severity === "error");
-  throw fail(
-    "NOT_VALID",
-    `${report.target} is not valid: ${report.counts.errors} errors. The first: ${first?.path ?? ""} ${first?.message ?? ""}`,
-    `See all findings with: strongroom verify ${report.target}`,
-    { subject: report.target, details: { findings: report.findings } },
-  );
 }
