@@ -2,11 +2,17 @@ import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { asFailure } from "../failing.ts";
 import type { RangeSource } from "../ports.ts";
 
+/** What a walk in short steps reads at once. */
+const WINDOW = 64 * 1024;
+
 /** An archive read in small pieces by a thread that may block. */
 export class ArchiveBytes {
   readonly size: number;
   readonly #path: string;
   readonly #descriptor: number;
+  readonly #window = Buffer.alloc(WINDOW);
+  #windowStart = 0;
+  #windowLength = 0;
 
   constructor(path: string) {
     this.#path = path;
@@ -37,6 +43,20 @@ export class ArchiveBytes {
   slice(offset: number, length: number): Buffer {
     const bytes = Buffer.alloc(Math.max(0, Math.min(length, this.size - offset)));
     return bytes.subarray(0, this.read(offset, bytes));
+  }
+
+  /**
+   * As `slice`, for walks from header to header: the bytes are valid until the next call, and steps within one window share one
+   * read. A longer step reads no more than was asked for, since a large file lies in between.
+   */
+  step(offset: number, length: number): Buffer {
+    const from = offset - this.#windowStart;
+    if (from >= 0 && from + length <= this.#windowLength) return this.#window.subarray(from, from + length);
+    if (length > WINDOW) return this.slice(offset, length);
+    const short = from >= 0 && from < 2 * WINDOW;
+    this.#windowStart = offset;
+    this.#windowLength = this.read(offset, short ? this.#window : this.#window.subarray(0, length));
+    return this.#window.subarray(0, Math.min(length, this.#windowLength));
   }
 
   /** The bytes [offset, offset + size) in pieces of up to 1 MiB. */

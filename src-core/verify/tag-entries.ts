@@ -18,13 +18,13 @@ const LONGEST_PAX = 1024 * 1024;
 function entryAt(archive: ArchiveBytes, offset: number): ArchiveEntry | null {
   let at = offset;
   let pax: ReadonlyMap<string, string> = new Map();
-  let block = archive.slice(at, BLOCK);
+  let block = archive.step(at, BLOCK);
   if (block.length === BLOCK && block[156] === PAX_RECORDS) {
     const length = octal(block);
     if (length === null || length > LONGEST_PAX) return null;
     pax = paxRecords(archive.slice(at + BLOCK, length));
     at += BLOCK + padded(length);
-    block = archive.slice(at, BLOCK);
+    block = archive.step(at, BLOCK);
   }
   if (block.length < BLOCK || block[156] !== 0x30) return null;
   const size = pax.has("size") ? Number(pax.get("size")) : octal(block);
