@@ -35,6 +35,8 @@ function addMetadata(
   const at = entry.indexOf("=");
   if (at < 1) throw new InvalidArgumentError("Write it as key=value.");
   const key = entry.slice(0, at);
+  // An object cannot hold it as a key of its own in every place it comes through: it would be lost without a word.
+  if (key === "__proto__") throw new InvalidArgumentError("The key __proto__ cannot be used.");
   if (gathered?.has(key)) throw new InvalidArgumentError(`The key ${key} is given twice.`);
   return new Map([...(gathered ?? []), [key, entry.slice(at + 1)]]);
 }

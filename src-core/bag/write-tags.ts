@@ -1,3 +1,4 @@
+import type { ManifestHeader } from "../../src-contract/manifest.ts";
 import { fail } from "../failing.ts";
 
 /** bagit.txt of every bag that this program writes (RFC 8493, section 2.1.1). */
@@ -30,6 +31,20 @@ export function bagInfoTxt(entries: readonly (readonly [label: string, value: st
       return `${label}: ${value.replace(/[\t ]*[\r\n\v\f\0\u0085\u2028\u2029]+[\t ]*/g, " ").trim()}\n`;
     })
     .join("");
+}
+
+/** bag-info.txt of a sealed package: it follows from the header of manifest.json and the client's name. */
+export function sealedBagInfoTxt(header: ManifestHeader, client: string | null): string {
+  const info: [string, string][] = [
+    ["Bagging-Date", header.sealed.slice(0, 10)],
+    ["Bag-Software-Agent", header.program],
+    ["External-Identifier", header.packageId],
+    ["Internal-Sender-Identifier", header.engagement],
+    ["Payload-Oxum", `${header.payloadSize}.${header.fileCount}`],
+  ];
+  if (client !== null) info.push(["Source-Organization", client]);
+  if (header.title !== undefined) info.push(["External-Description", header.title]);
+  return bagInfoTxt(info);
 }
 
 const ENCODED: Readonly<Record<string, string>> = { "%": "%25", "\r": "%0D", "\n": "%0A" };

@@ -13,7 +13,7 @@ import type { Progress } from "../../src-contract/progress.ts";
 import { ARCHIVE_LAYOUT, MAX_PARTS, SEAL_FORMAT, type Seal } from "../../src-contract/seal.ts";
 import { choosePartSize } from "../archive/part-plan.ts";
 import { TRAILER_SIZE } from "../archive/tar-layout.ts";
-import { bagInfoTxt, bagitTxt, manifestLine } from "../bag/write-tags.ts";
+import { bagitTxt, manifestLine, sealedBagInfoTxt } from "../bag/write-tags.ts";
 import { asFailure, cancelled, fail } from "../failing.ts";
 import { DigestedFile, type FileDigests } from "./digested-file.ts";
 import { createManifestWriter } from "./manifest-writer.ts";
@@ -177,6 +177,7 @@ class Sealing {
     region: { readonly start: number; readonly end: number; readonly partSize: number },
   ): Promise<readonly Tag[]> {
     const { sha512 } = this.#job;
+    const { storeNonUnicode } = this.#job.walk;
     const header = this.#manifestHeader(walk, sealed);
     const manifest = await createManifestWriter(
       `${this.#folder}/manifest.json`,
@@ -192,7 +193,7 @@ class Sealing {
       const entries = plan.all();
       const take = (digests: EntryDigests) => {
         const entry = entries.next().value as PlacedEntry;
-        manifest.add(fileRecord(entry, digests));
+        manifest.add(fileRecord(entry, digests, storeNonUnicode ? rawPathOf(entry.path) : null));
         sha256Manifest.write(manifestLine(digests.sha256, entry.path));
         sha512Manifest?.write(manifestLine(digests.sha512 ?? "", entry.path));
       };
@@ -238,22 +239,18 @@ class Sealing {
 
   /** In archive order: bagit.txt, bag-info.txt, manifest.json, payload manifests, tag manifests. */
   #writeTags(manifests: readonly Tag[], walk: WalkResult, sealed: string): readonly Tag[] {
-    const { sha512, described, client, program, packageId, engagement } = this.#job;
+    const { sha512, client } = this.#job;
+    const header = this.#manifestHeader(walk, sealed);
     const text = (name: string, content: string): Tag => {
       const file = new DigestedFile(`${this.#folder}/${name}`, sha512);
       file.write(content);
       return { name, digests: file.finish() };
     };
-    const info: [string, string][] = [
-      ["Bagging-Date", sealed.slice(0, 10)],
-      ["Bag-Software-Agent", program],
-      ["External-Identifier", packageId],
-      ["Internal-Sender-Identifier", engagement],
-      ["Payload-Oxum", `${walk.bytes}.${walk.files}`],
+    const tags = [
+      text("bagit.txt", bagitTxt()),
+      text("bag-info.txt", sealedBagInfoTxt(header, client)),
+      ...manifests,
     ];
-    if (client !== null) info.push(["Source-Organization", client]);
-    if (described.title !== undefined) info.push(["External-Description", described.title]);
-    const tags = [text("bagit.txt", bagitTxt()), text("bag-info.txt", bagInfoTxt(info)), ...manifests];
     const tagManifest = (digest: (digests: FileDigests) => string) =>
       tags.map(({ name, digests }) => manifestLine(digest(digests), name)).join("");
     const tagManifests = [
@@ -314,7 +311,7 @@ function digestOf(tags: readonly Tag[], name: string): string {
   return tag.digests.sha256;
 }
 
-function fileRecord(entry: PlacedEntry, digests: EntryDigests): FileRecord {
+function fileRecord(entry: PlacedEntry, digests: EntryDigests, rawPath: string | null): FileRecord {
   const { type, byName } = mediaTypes(digests.kind, entry.path, entry.size);
   return {
     path: entry.path,
@@ -329,7 +326,7 @@ function fileRecord(entry: PlacedEntry, digests: EntryDigests): FileRecord {
       born: entry.bornNs === 0n ? undefined : rfc3339(entry.bornNs),
       owner: `${entry.uid}:${entry.gid}`,
       mode: (entry.mode & 0o7777).toString(8).padStart(4, "0"),
-      rawPath: rawPathOf(entry.path) ?? undefined,
+      rawPath: rawPath ?? undefined,
     },
   };
 }

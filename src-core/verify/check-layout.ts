@@ -2,7 +2,7 @@ import type { Finding } from "../../src-contract/findings.ts";
 import type { FileRecord, ManifestHeader } from "../../src-contract/manifest.ts";
 import type { Seal } from "../../src-contract/seal.ts";
 import { BLOCK, headerSize, padded, TRAILER_SIZE, writeHeader } from "../archive/tar-layout.ts";
-import { bagitTxt, manifestLine } from "../bag/write-tags.ts";
+import { bagitTxt, manifestLine, sealedBagInfoTxt } from "../bag/write-tags.ts";
 import { asFailure } from "../failing.ts";
 import { readManifest } from "../package/manifest-reader.ts";
 import { wholeSeconds } from "../package/times.ts";
@@ -33,7 +33,6 @@ interface PayloadManifest {
 
 /** Findings beyond this many are dropped: an archive that disagrees in a thousand places is not told better by a million. */
 const LISTED = 1000;
-const ZEROS = Buffer.alloc(BLOCK);
 const TAG_FILE_CAP = 16 * 1024 * 1024;
 
 /**
@@ -147,6 +146,7 @@ class LayoutCheck {
     const manifest = await readManifest(source);
     const { header } = manifest;
     this.#checkIdentity(header);
+    this.#checkBagInfo(tags, header);
     const lines = {
       sha256: this.#payloadManifest(tags, "manifest-sha256.txt"),
       sha512: this.#payloadManifest(tags, "manifest-sha512.txt"),
@@ -181,16 +181,10 @@ class LayoutCheck {
       });
     }
     for (const tag of tags) {
-      if (placed)
-        this.#checkPadding(tag.path.slice(this.#topFolder.length + 1), tag.contentOffset + tag.size);
-      if (placed)
-        this.#checkHeader(
-          tag.path.slice(this.#topFolder.length + 1),
-          tag.size,
-          wholeSeconds(header.sealed),
-          tag.headerOffset,
-        );
+      const path = tag.path.slice(this.#topFolder.length + 1);
+      if (placed) this.#checkHeader(path, tag.size, wholeSeconds(header.sealed), tag.headerOffset);
     }
+    if (placed) this.#checkPadding(padded(this.#before.contentEnd) - this.#before.contentEnd);
     return header;
   }
 
@@ -200,28 +194,44 @@ class LayoutCheck {
     if (expected !== actual) this.#found("MANIFEST_IDENTITY", { path: "manifest.json", expected, actual });
   }
 
+  /** All of bag-info.txt follows from manifest.json but the client's name. */
+  #checkBagInfo(tags: readonly ArchiveEntry[], header: ManifestHeader): void {
+    const entry = this.#tag(tags, "bag-info.txt");
+    if (entry === undefined) return;
+    const actual = this.#archive.slice(entry.contentOffset, Math.min(entry.size, TAG_FILE_CAP)).toString();
+    const client = /^Source-Organization: (.*)$/m.exec(actual)?.[1] ?? null;
+    const expected = sealedBagInfoTxt(header, client);
+    if (actual !== expected) this.#found("TAG_FILE_CONTENT", { path: "bag-info.txt", expected, actual });
+  }
+
   readonly #produced = Buffer.alloc(BLOCK * 64);
   readonly #read = Buffer.alloc(BLOCK * 64);
+  /** The entry whose padding, in front of the next header, is still to be compared. */
+  #before = { path: "", contentEnd: 0 };
 
+  /** Compares the padding of the entry before and this header, in one read. */
   #checkHeader(path: string, size: number, seconds: number, offset: number): boolean {
-    const length = headerSize(`${this.#topFolder}/${path}`, size);
+    const gap = offset - this.#before.contentEnd;
+    const fill = gap >= 0 && gap < BLOCK ? gap : 0;
+    const length = fill + headerSize(`${this.#topFolder}/${path}`, size);
     const produced = length <= this.#produced.length ? this.#produced : Buffer.alloc(length);
     const read = length <= this.#read.length ? this.#read : Buffer.alloc(length);
-    writeHeader(produced, 0, `${this.#topFolder}/${path}`, size, seconds);
-    const filled = this.#archive.read(offset, read.subarray(0, length));
-    if (filled === length && produced.compare(read, 0, length, 0, length) === 0) return true;
+    produced.fill(0, 0, fill);
+    writeHeader(produced, fill, `${this.#topFolder}/${path}`, size, seconds);
+    const filled = this.#archive.read(offset - fill, read.subarray(0, length));
+    const same = filled === length && produced.compare(read, 0, length, 0, length) === 0;
+    if (!same) this.#checkPadding(fill);
+    this.#before = { path, contentEnd: offset + length - fill + size };
+    if (same || (filled === length && produced.compare(read, fill, length, fill, length) === 0)) return true;
     this.#found("HEADER", { path, what: `at byte ${offset}` });
     return false;
   }
 
-  readonly #padding = Buffer.alloc(BLOCK);
-
-  #checkPadding(path: string, contentEnd: number): void {
-    const bytes = this.#padding.subarray(0, padded(contentEnd) - contentEnd);
-    if (bytes.length === 0) return;
-    this.#archive.read(contentEnd, bytes);
-    if (!bytes.equals(ZEROS.subarray(0, bytes.length)))
-      this.#found("PADDING", { path, what: `after byte ${contentEnd}` });
+  /** The bytes after the entry before, so many of them, are zero. */
+  #checkPadding(length: number): void {
+    const { path, contentEnd } = this.#before;
+    if (this.#archive.slice(contentEnd, length).every((byte) => byte === 0)) return;
+    this.#found("PADDING", { path, what: `after byte ${contentEnd}` });
   }
 
   #payloadManifest(tags: readonly ArchiveEntry[], name: string): PayloadManifest | null {
