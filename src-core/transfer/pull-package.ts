@@ -1,4 +1,4 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { CancelSignal, Progress } from "../../src-contract/progress.ts";
 import type { Seal } from "../../src-contract/seal.ts";
@@ -211,7 +211,10 @@ async function pullSignatures(
     const bytes = (await readSmallObject(vault, key, LARGEST_SIGNATURE, signal))?.bytes ?? null;
     if (bytes === null) continue;
     const file = join(folder, name);
-    if (files.length === 0) await makeFolder(folder);
+    if (files.length === 0) {
+      await makeFolder(folder);
+      await dropTemporaries(folder);
+    }
     await createOrSame(file, bytes);
     files.push(file);
   }
@@ -225,6 +228,12 @@ async function makeFolder(folder: string): Promise<void> {
   } catch (error) {
     throw asFailure(error, folder);
   }
+}
+
+/** Removes what a process left that was killed while it wrote a file here; under the transfer's lease, nobody else does. */
+async function dropTemporaries(folder: string): Promise<void> {
+  for (const name of await readdir(folder))
+    if (name.startsWith(".") && name.endsWith(".tmp")) await removeIfThere(join(folder, name));
 }
 
 /** Creates a file; one with the same bytes is a success, any other is PATH_EXISTS. */

@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
-import { copyFile, mkdir, mkdtemp, readdir, rename, rmdir } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, rmdir } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { FileRecord } from "../../src-contract/manifest.ts";
 import type { CallOptions } from "../../src-contract/progress.ts";
 import type { ParsedRequest, PullResult } from "../../src-contract/vault-api.ts";
 import type { Core } from "../core.ts";
 import { appendEvent } from "../custody/custody-log.ts";
-import { createFileDurably, exists, makeFolders, syncFolder } from "../durable-files.ts";
+import { createFileDurably, exists, makeFolders } from "../durable-files.ts";
 import { asFailure, fail, throwIfCancelled } from "../failing.ts";
 import { readManifest } from "../package/manifest-reader.ts";
 import { removeFolder, signatureFiles } from "../package/package-store.ts";
@@ -14,6 +14,7 @@ import { runThread } from "../package/run-thread.ts";
 import { rfc3339FromMs } from "../package/times.ts";
 import type { RangeSource } from "../ports.ts";
 import { locatePackage, manifestOf, openPlacedArchive, type PackagePlace } from "./package-source.ts";
+import { dropScratch, makeReady, placeReady, readyName, refuseTaken, scratchFolder } from "./place-pulled.ts";
 import { pullPackage } from "./pull-package.ts";
 import { requireSoundArchive } from "./sound-archive.ts";
 import { writeArchive } from "./write-archive.ts";
@@ -35,9 +36,7 @@ export async function pullFromVault(
   const result =
     request.file !== undefined
       ? await pullFile(place, request.file, to, options)
-      : request.as === "tar"
-        ? await pullTar(core, place, to, options)
-        : await pullBag(core, place, to, options);
+      : await pullWhole(core, place, request.as, to, options);
   appendEvent(core.ledger, {
     time: rfc3339FromMs(core.clock.now()),
     type: "package-pulled",
@@ -49,54 +48,63 @@ export async function pullFromVault(
       device: core.device,
     },
   });
+  if (request.file === undefined)
+    await dropScratch(scratchFolder(to, place.packageId), readyName(request.as));
   return { ...result, package: place.packageId };
 }
 
 type Pulled = Omit<PullResult, "package">;
 
-async function pullTar(core: Core, place: PackagePlace, to: string, options: CallOptions): Promise<Pulled> {
-  const target = join(to, place.seal.archive);
-  await refuseTaken([target, sealPath(place, to)]);
-  const archive = await fetchArchive(core, place, to, options);
-  await requireSoundArchive(
-    core,
-    { archivePath: archive, seal: place.seal, packageDigest: place.packageDigest },
-    options,
-  );
-  return { path: target, bytes: place.seal.archiveSize, files: 1 };
+/**
+ * Brings the whole package: fetched and verified in a scratch folder, then moved to its place. A process that was killed on the way is
+ * followed by one that goes on where it stopped.
+ */
+async function pullWhole(
+  core: Core,
+  place: PackagePlace,
+  as: "bag" | "tar",
+  to: string,
+  options: CallOptions,
+): Promise<Pulled> {
+  const { packageId, seal } = place;
+  const name = bagName(place);
+  const target = join(to, as === "bag" ? name : seal.archive);
+  const scratch = scratchFolder(to, packageId);
+  const ready = readyName(as);
+  if (!(await exists(join(scratch, ready)))) {
+    await refuseTaken([target, sealPath(place, to)], scratch);
+    await mkdir(scratch, { recursive: true });
+    const archive = await fetchInto(core, place, scratch, options);
+    try {
+      const { packageDigest } = place;
+      await requireSoundArchive(core, { archivePath: archive, seal, packageDigest }, options);
+      const content = as === "bag" ? await unpack(archive, name, scratch, options) : archive;
+      throwIfCancelled(options.signal);
+      const signatures = join(scratch, `${name}.signatures`);
+      const beside = (await exists(signatures)) ? [signatures] : [];
+      await makeReady(scratch, ready, [content, ...beside, sealPath(place, scratch)]);
+    } catch (error) {
+      await removeFolder(scratch);
+      throw error;
+    }
+  }
+  await placeReady(scratch, ready, to);
+  const files = as === "bag" ? (await readManifest(join(target, "manifest.json"))).header.fileCount : 1;
+  return { path: target, bytes: seal.archiveSize, files };
 }
 
-async function pullBag(core: Core, place: PackagePlace, to: string, options: CallOptions): Promise<Pulled> {
-  const name = place.seal.archive.slice(0, -".tar".length);
-  const target = join(to, name);
-  await refuseTaken([target, sealPath(place, to)]);
-  // One name for all tries: a download that was interrupted goes on where it stopped.
-  const scratch = join(to, `.strongroom-pull-${place.packageId}`);
-  await mkdir(scratch, { recursive: true });
-  const archive = await fetchInto(core, place, scratch, options);
-  try {
-    const unpacked = await mkdtemp(join(scratch, "bag-"));
-    await requireSoundArchive(
-      core,
-      { archivePath: archive, seal: place.seal, packageDigest: place.packageDigest },
-      options,
-    );
-    const files = await runThread<number>(
-      new URL("../package/extract-thread.ts", import.meta.url),
-      { archivePath: archive, topFolder: name, target: unpacked },
-      options,
-    );
-    throwIfCancelled(options.signal);
-    await rename(unpacked, target);
-    for (const entry of await readdir(scratch)) {
-      if (entry.endsWith(".seal.json") || entry.endsWith(".signatures"))
-        await rename(join(scratch, entry), join(to, entry));
-    }
-    await syncFolder(to);
-    return { path: target, bytes: place.seal.archiveSize, files };
-  } finally {
-    await removeFolder(scratch);
-  }
+/** Unpacks an archive into the scratch folder; answers with the bag's path. */
+async function unpack(
+  archivePath: string,
+  name: string,
+  scratch: string,
+  options: CallOptions,
+): Promise<string> {
+  const bag = join(await mkdtemp(join(scratch, "bag-")), name);
+  await mkdir(bag);
+  const script = new URL("../package/extract-thread.ts", import.meta.url);
+  await runThread<number>(script, { archivePath, topFolder: name, target: bag }, options);
+  return bag;
 }
 
 /** What a failed download left for the next try stays; an empty folder does not. */
@@ -107,12 +115,21 @@ async function fetchInto(
   options: CallOptions,
 ): Promise<string> {
   if (await exists(sealPath(place, scratch))) return join(scratch, place.seal.archive);
+  if (!isFetched(place)) {
+    // A copy of what is on this device is not journalled: it begins anew.
+    for (const entry of await readdir(scratch)) await removeFolder(join(scratch, entry));
+  }
   try {
     return await fetchArchive(core, place, scratch, options);
   } catch (error) {
     if ((await readdir(scratch)).length === 0) await rmdir(scratch);
     throw error;
   }
+}
+
+/** Whether the archive comes from the vault, part by part, and not from this device. */
+function isFetched(place: PackagePlace): boolean {
+  return place.stored !== null && place.local?.holding !== "held";
 }
 
 /** Brings `<name>.tar`, `<name>.signatures/` and, last, `<name>.seal.json` into a folder; returns the archive's path. */
@@ -154,20 +171,12 @@ export async function fetchArchive(
   return target;
 }
 
-function sealPath(place: PackagePlace, to: string): string {
-  return join(to, place.seal.archive.replace(/\.tar$/, ".seal.json"));
+function bagName(place: PackagePlace): string {
+  return place.seal.archive.slice(0, -".tar".length);
 }
 
-async function refuseTaken(paths: readonly string[]): Promise<void> {
-  for (const path of paths) {
-    if (!(await exists(path))) continue;
-    throw fail(
-      "PATH_EXISTS",
-      `${path} is already there; nothing is overwritten.`,
-      "Choose another folder, or move it away first.",
-      { subject: path },
-    );
-  }
+function sealPath(place: PackagePlace, to: string): string {
+  return join(to, `${bagName(place)}.seal.json`);
 }
 
 const CHUNK = 4 * 1024 * 1024;
