@@ -1,6 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { killAt } from "./crash-run.ts";
 import { buildArgs, ENGAGEMENT, equip, fromLedger, listedPackages, must } from "./crash-scenario.ts";
 import { Desk, type Finished } from "./run-cli.ts";
 
@@ -30,8 +31,8 @@ async function expectSound(...ids: readonly string[]): Promise<void> {
   expect((await readdir(join(desk.home, "packages"))).sort()).toEqual(sorted);
   for (const id of ids) await must(desk, "verify", id);
   const events = "SELECT package_id FROM custody_events WHERE type = 'package-sealed' ORDER BY package_id";
-  expect(fromLedger(desk, events)).toEqual(sorted);
-  expect(fromLedger(desk, "SELECT package_id FROM builds")).toEqual([]);
+  expect(fromLedger(desk.home, events)).toEqual(sorted);
+  expect(fromLedger(desk.home, "SELECT package_id FROM builds")).toEqual([]);
 }
 
 describe("two processes at once on one state folder", () => {
@@ -48,6 +49,15 @@ describe("two processes at once on one state folder", () => {
     const ends = await Promise.all([desk.run(list, { env }), desk.run(list, { env })]);
     for (const { exitCode, out } of ends)
       expect([exitCode, JSON.parse(out)]).toEqual([0, { ok: true, value: [] }]);
+  });
+
+  test("two commands that find a package whose builder was killed record its sealing once", async () => {
+    const builder = await killAt(desk, buildArgs("copy"), { how: "step", step: "build publishing:3" });
+    expect(builder.state).toBe("build publishing");
+    const [id = ""] = await readdir(join(desk.home, "packages"));
+    const list = ["package", "list", "--json"];
+    for (const { out } of await atOnce(list, list)) expect(out).toContain(id);
+    await expectSound(id);
   });
 
   test("of two pushes of one package one stores it; the other names it, or finds it stored", async () => {
@@ -69,7 +79,7 @@ describe("two processes at once on one state folder", () => {
     await must(desk, "verify", id, "--remote", "--full");
     await expectSound(id);
     const events = "SELECT package_id FROM custody_events WHERE type = 'package-stored'";
-    expect(fromLedger(desk, events)).toEqual([id]);
+    expect(fromLedger(desk.home, events)).toEqual([id]);
     const records = desk.path("vault", "engagements", ENGAGEMENT, "packages", id, "stored");
     expect(await readdir(records)).toHaveLength(1);
   });
@@ -105,5 +115,7 @@ describe("two processes at once on one state folder", () => {
     });
     for (const id of packages as readonly string[])
       expect((await desk.run(["verify", id], { env })).exitCode).toBe(0);
+    const events = "SELECT package_id FROM custody_events WHERE type = 'package-sealed'";
+    expect(fromLedger(env.STRONGROOM_HOME, events)).toEqual(expect.arrayContaining(Object(packages)));
   });
 });

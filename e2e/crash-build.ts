@@ -33,7 +33,7 @@ export async function buildScenario(mode: "copy" | "reference"): Promise<Scenari
     const listed = await listedPackages(desk);
     for (const id of sealed) expect(listed, "a sealed package was lost").toContain(id);
     expect([...(await readdir(join(desk.home, "packages")))].sort()).toEqual([...listed].sort());
-    expect(fromLedger(desk, "SELECT package_id FROM builds")).toEqual([]);
+    expect(fromLedger(desk.home, "SELECT package_id FROM builds")).toEqual([]);
     for (const id of listed) sealed.add(id);
   }
 
@@ -44,7 +44,7 @@ export async function buildScenario(mode: "copy" | "reference"): Promise<Scenari
       expect(await readdir(join(desk.home, "packages", id, "signatures"))).toHaveLength(1);
     }
     const events = "SELECT package_id FROM custody_events WHERE type = 'package-sealed'";
-    expect([...fromLedger(desk, events)].sort()).toEqual([...sealed].sort());
+    expect([...fromLedger(desk.home, events)].sort()).toEqual([...sealed].sort());
   }
 
   function takePrinted(out: string): void {

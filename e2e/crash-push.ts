@@ -71,8 +71,8 @@ export async function pushScenario(mode: "copy" | "reference"): Promise<Scenario
       await must(desk, "verify", id, "--remote", "--full");
       expect(await listedPackages(desk)).toEqual([id]);
       const events = "SELECT count(*) FROM custody_events WHERE type = 'package-stored'";
-      expect(fromLedger(desk, events)).toEqual([1]);
-      expect(fromLedger(desk, "SELECT vault FROM stored_packages WHERE package_id = ?", id)).toEqual([
+      expect(fromLedger(desk.home, events)).toEqual([1]);
+      expect(fromLedger(desk.home, "SELECT vault FROM stored_packages WHERE package_id = ?", id)).toEqual([
         "office",
       ]);
     },

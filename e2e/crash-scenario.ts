@@ -69,8 +69,8 @@ export async function listedPackages(desk: Desk): Promise<readonly string[]> {
 }
 
 /** One column of a query on the ledger, read from outside. */
-export function fromLedger(desk: Desk, sql: string, ...parameters: readonly string[]): readonly unknown[] {
-  const ledger = new Database(join(desk.home, "ledger.db"), { readonly: true, timeout: 10_000 });
+export function fromLedger(home: string, sql: string, ...parameters: readonly string[]): readonly unknown[] {
+  const ledger = new Database(join(home, "ledger.db"), { readonly: true, timeout: 10_000 });
   try {
     return ledger
       .prepare(sql)

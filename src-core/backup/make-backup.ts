@@ -28,6 +28,10 @@ export async function makeBackup(
   });
   const draft = await mkdtemp(join(to, ".strongroom-backup-"));
   try {
+    // Before the ledger: so it tells of the sealing of every package that goes along, whatever other processes seal meanwhile.
+    const unstored = listPackages(core.catalog).filter(
+      (row) => row.holding !== "remote" && storedIn(core, row.id) === null,
+    );
     appendEvent(core.ledger, {
       time: made,
       type: "backup-made",
@@ -36,9 +40,6 @@ export async function makeBackup(
       details: { device: core.device },
     });
     await core.ledger.backup(join(draft, "ledger.db"));
-    const unstored = listPackages(core.catalog).filter(
-      (row) => row.holding !== "remote" && storedIn(core, row.id) === null,
-    );
     await mkdir(join(draft, "packages"));
     for (const [i, row] of unstored.entries()) {
       throwIfCancelled(options.signal);

@@ -22,6 +22,18 @@ export interface BuildJournal {
   close(): void;
 }
 
+/** How often a build says that it lives, milliseconds: often enough for `isAlive`. */
+const BEAT_MS = 10_000;
+
+/** A beat that is missed does no harm; the next one comes soon. */
+function beat(core: Core, packageId: string): void {
+  try {
+    core.ledger.prepare("UPDATE builds SET beat = ? WHERE package_id = ?").run(core.clock.now(), packageId);
+  } catch {
+    return;
+  }
+}
+
 /** Writes down that a draft is being made, before anything of it is on disk. `origin` becomes the custody event of the package. */
 export function openBuildJournal(
   core: Core,
@@ -32,11 +44,22 @@ export function openBuildJournal(
   },
 ): BuildJournal {
   const { packageId, engagement, origin } = build;
-  core.ledger
+  const now = core.clock.now();
+  const { changes } = core.ledger
     .prepare(
-      "INSERT INTO builds (package_id, engagement, origin, state, holder, started) VALUES (?, ?, ?, 'preparing', ?, ?)",
+      "INSERT INTO builds (package_id, engagement, origin, state, holder, started, beat) VALUES (?, ?, ?, 'preparing', ?, ?, ?) ON CONFLICT DO NOTHING",
     )
-    .run(packageId, engagement, origin, JSON.stringify(thisProcess()), core.clock.now());
+    .run(packageId, engagement, origin, JSON.stringify(thisProcess()), now, now);
+  if (changes === 0) {
+    throw fail(
+      "BUSY",
+      `Package ${packageId} is being taken in by another process.`,
+      "Wait for it to end, then look with: strongroom package list",
+      { subject: packageId },
+    );
+  }
+  const heart = setInterval(() => beat(core, packageId), BEAT_MS);
+  heart.unref();
   let current: BuildState = "preparing";
   return {
     enter(state) {
@@ -45,6 +68,7 @@ export function openBuildJournal(
       core.ledger.prepare("UPDATE builds SET state = ? WHERE package_id = ?").run(state, packageId);
     },
     close() {
+      clearInterval(heart);
       core.ledger.prepare("DELETE FROM builds WHERE package_id = ?").run(packageId);
     },
   };
@@ -66,14 +90,19 @@ export async function publishDraft(
 
 function recordOrigin(core: Core, packageId: string, origin: CustodyEventType, sealBytes: Buffer): void {
   const digest = packageDigest(sealBytes);
-  if (hasEvent(core, packageId, origin, digest)) return;
-  appendEvent(core.ledger, {
-    time: rfc3339FromMs(core.clock.now()),
-    type: origin,
-    packageId,
-    engagement: parseSeal(sealBytes).engagement,
-    details: { packageDigest: digest, device: core.device, program: core.program },
-  });
+  // In one transaction: several processes may settle the same build.
+  core.ledger
+    .transaction(() => {
+      if (hasEvent(core, packageId, origin, digest)) return;
+      appendEvent(core.ledger, {
+        time: rfc3339FromMs(core.clock.now()),
+        type: origin,
+        packageId,
+        engagement: parseSeal(sealBytes).engagement,
+        details: { packageDigest: digest, device: core.device, program: core.program },
+      });
+    })
+    .immediate();
 }
 
 function hasEvent(core: Core, packageId: string, type: CustodyEventType, digest: string): boolean {
