@@ -1,9 +1,11 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cp, mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { header } from "../src-core/archive/tar-layout.ts";
 import { canonicalJson } from "../src-core/package/canonical-json.ts";
+import { wholeSeconds } from "../src-core/package/times.ts";
 import { Desk, ROOT, runProgram } from "./run-cli.ts";
 
 /** A verifier that was written from docs/package-format.md alone must come to the same verdicts as the program. */
@@ -66,6 +68,39 @@ describe("the document", () => {
     expect(text).toContain(`\n${seal}\n`);
     expect(text).toContain(`\n${tar.toString("utf8", 6656, 6656 + 1273)}`);
     expect(text).toContain(createHash("sha256").update(seal).digest("hex"));
+  });
+});
+
+withPython("headers", () => {
+  test("are the same bytes for all lengths of paths, sizes and times", async () => {
+    const sizes = [0, 1, 511, 8 ** 11 - 1, 8 ** 11, 10 ** 10, Number.MAX_SAFE_INTEGER];
+    const times = [-1, 0, 1_773_480_413, 8 ** 11 - 1, 8 ** 11, 253_402_300_799];
+    const lengths = [
+      ...Array.from({ length: 130 }, (_, i) => i + 1),
+      480,
+      500,
+      980,
+      1000,
+      4000,
+      9970,
+      9990,
+      33_000,
+    ];
+    const paths = lengths.flatMap((length) => ["a".repeat(length), `${"é".repeat(Math.ceil(length / 2))}x`]);
+    const cases = paths.flatMap((path, i) => {
+      const time = new Date((times[i % times.length] as number) * 1000).toISOString().replace(".000Z", "Z");
+      return sizes.map((size) => ({ path, size, time }));
+    });
+    const file = await desk.write("headers.json", JSON.stringify(cases));
+    const code = [
+      "import json, sys; sys.path.insert(0, sys.argv[1])",
+      "from verify_package import header, seconds, sha256",
+      "for c in json.load(open(sys.argv[2])): print(sha256(header(c['path'], c['size'], seconds(c['time']))))",
+    ].join("\n");
+    const { out, err } = await runProgram("python3", ["-B", "-c", code, dirname(VERIFIER), file]);
+    expect(err).toBe("");
+    const ours = cases.map(({ path, size, time }) => sha256(header(path, size, wholeSeconds(time))));
+    expect(out.trimEnd().split("\n")).toEqual(ours);
   });
 });
 

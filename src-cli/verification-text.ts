@@ -21,6 +21,8 @@ function methodText(method: VerificationMethod): string {
       return "every file of the unpacked bag was read and held against the seal";
     case "reference sources":
       return "the source files were read again and held against the seal";
+    case "stored archive":
+      return "every part of the archive in the vault was read and held against the seal; its manifests were not read";
     case "attested by the store":
       return "the store's own record was compared with the seal; no byte was read";
     default:

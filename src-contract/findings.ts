@@ -25,6 +25,8 @@ export type VerificationMethod =
   | "sealed bag"
   /** A reference package's source files were read again and held against the seal. */
   | "reference sources"
+  /** Every part of the archive in the vault was read and has its sealed digest; its headers and manifests were not read. */
+  | "stored archive"
   /** The store's own record of size (and digest, where it keeps one); no byte was read. */
   | "attested by the store";
 

@@ -9,7 +9,7 @@ interface Options {
 
 export function define(command: Command, session: Session): void {
   command
-    .requiredOption("--to <dir>", "a new or empty folder")
+    .requiredOption("--to <dir>", "the folder in which the backup makes one of its own")
     .addHelpText(
       "after",
       `\nHolds the ledger, and every package that is in no vault yet.\n${examples("strongroom backup --to /media/stick/strongroom-backup")}`,

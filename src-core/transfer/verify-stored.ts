@@ -8,7 +8,7 @@ import { byteMeter } from "./progress-meter.ts";
 import { COMMAND_RETRY, type RetryPolicy } from "./retry.ts";
 import { readSmallObject } from "./stored-seal.ts";
 
-const RULE = "docs/package-format.md, seal.json";
+const RULE = 'docs/package-format.md, "Verification"';
 const FOLDER_LANES = 2;
 
 export interface StoredVerdict {

@@ -7,7 +7,6 @@ import type {
 } from "../../src-contract/findings.ts";
 import type { CallOptions } from "../../src-contract/progress.ts";
 import type { ParsedRequest } from "../../src-contract/vault-api.ts";
-import { validateBag } from "../bag/validate-bag.ts";
 import type { Core } from "../core.ts";
 import { appendEvent } from "../custody/custody-log.ts";
 import { exists } from "../durable-files.ts";
@@ -15,14 +14,9 @@ import { exists } from "../durable-files.ts";
 import { sealedHere } from "../package/build-journal.ts";
 import { loadPackage, resolvePackage } from "../package/package-store.ts";
 import { rfc3339FromMs } from "../package/times.ts";
-import { locatePackage } from "../transfer/package-source.ts";
-import { vaultOfPackage } from "../transfer/transport.ts";
-import { verifyStored } from "../transfer/verify-stored.ts";
 import { checkSignatures } from "./check-signatures.ts";
 import { type FoundSeal, findTarget } from "./find-target.ts";
 import { verifyArchive } from "./verify-archive.ts";
-import { verifySealedBag } from "./verify-bag.ts";
-import { verifyReference } from "./verify-reference.ts";
 
 const PACKAGE_REF = /^[0-9a-f][0-9a-f-]{3,35}$/i;
 
@@ -69,6 +63,7 @@ export async function verifyTarget(
   };
   const counts = { files: summary.files, bytes: summary.payloadSize, parts: local.seal.parts.length };
   if (local.holding === "reference") {
+    const { verifyReference } = await import("./verify-reference.ts");
     const findings = await verifyReference(local, options);
     const verified: Verified = { method: "reference sources", findings, ...counts };
     return finish(core, request, { started, verified, seal, signatures: seal.signatures });
@@ -89,6 +84,7 @@ async function verifyInVault(
   started: string,
   options: CallOptions,
 ): Promise<VerificationReport> {
+  const { locatePackage } = await import("../transfer/package-source.ts");
   const { seal, sealBytes, packageDigest, local } = await locatePackage(core, request.target);
   const found: FoundSeal = {
     seal,
@@ -114,7 +110,7 @@ async function verifyPath(
 ): Promise<Verified> {
   const { path, seal } = target;
   if (seal === null || target.folder) {
-    const bag = seal === null ? await validateBag(path, options) : await verifySealedBag(path, seal, options);
+    const bag = await verifyBag(path, seal, options);
     return {
       method: seal === null ? "bag" : "sealed bag",
       findings: bag.findings,
@@ -136,6 +132,16 @@ async function verifyPath(
   };
 }
 
+/** What each kind of target needs is loaded with it: an archive is verified faster than the code of all kinds is loaded. */
+async function verifyBag(path: string, seal: FoundSeal | null, options: CallOptions) {
+  if (seal === null) {
+    const { validateBag } = await import("../bag/validate-bag.ts");
+    return validateBag(path, options);
+  }
+  const { verifySealedBag } = await import("./verify-bag.ts");
+  return verifySealedBag(path, seal, options);
+}
+
 /** A package sealed elsewhere is verified in full once: only then has this device seen that its seal does not lie about its files. */
 function isKnown(core: Core, { seal, digest }: FoundSeal): boolean {
   if (sealedHere(core, seal.packageId, digest)) return true;
@@ -153,6 +159,10 @@ async function verifyRemote(
   full: boolean,
   options: CallOptions,
 ): Promise<Verified> {
+  const [{ vaultOfPackage }, { verifyStored }] = await Promise.all([
+    import("../transfer/transport.ts"),
+    import("../transfer/verify-stored.ts"),
+  ]);
   const { vault } = await vaultOfPackage(core, seal.seal);
   const stored = await verifyStored({
     vault,
@@ -164,7 +174,7 @@ async function verifyRemote(
     onProgress: options.onProgress,
   });
   return {
-    method: full ? "sealed archive" : "attested by the store",
+    method: full ? "stored archive" : "attested by the store",
     findings: stored.findings,
     files: 0,
     bytes: stored.bytes,
