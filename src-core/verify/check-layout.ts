@@ -205,7 +205,6 @@ class LayoutCheck {
   }
 
   readonly #produced = Buffer.alloc(BLOCK * 64);
-  readonly #read = Buffer.alloc(BLOCK * 64);
   /** The entry whose padding, in front of the next header, is still to be compared. */
   #before = { path: "", contentEnd: 0 };
 
@@ -215,14 +214,14 @@ class LayoutCheck {
     const fill = gap >= 0 && gap < BLOCK ? gap : 0;
     const length = fill + headerSize(`${this.#topFolder}/${path}`, size);
     const produced = length <= this.#produced.length ? this.#produced : Buffer.alloc(length);
-    const read = length <= this.#read.length ? this.#read : Buffer.alloc(length);
     produced.fill(0, 0, fill);
     writeHeader(produced, fill, `${this.#topFolder}/${path}`, size, seconds);
-    const filled = this.#archive.read(offset - fill, read.subarray(0, length));
-    const same = filled === length && produced.compare(read, 0, length, 0, length) === 0;
+    const read = this.#archive.step(offset - fill, length);
+    const whole = read.length === length;
+    const same = whole && produced.compare(read, 0, length, 0, length) === 0;
     if (!same) this.#checkPadding(fill);
     this.#before = { path, contentEnd: offset + length - fill + size };
-    if (same || (filled === length && produced.compare(read, fill, length, fill, length) === 0)) return true;
+    if (same || (whole && produced.compare(read, fill, length, fill, length) === 0)) return true;
     this.#found("HEADER", { path, what: `at byte ${offset}` });
     return false;
   }
