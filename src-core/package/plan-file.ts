@@ -38,6 +38,8 @@ const INDEX_RECORD = 16;
 const BUFFER_SIZE = 1024 * 1024;
 /** Holds the longest record there can be: two paths of PATH_MAX bytes each, many times over. */
 const READ_SIZE = 256 * 1024;
+/** A piece of a large file needs one record; reads grow from here. */
+const FIRST_READ_SIZE = 4 * 1024;
 
 /** Writes a plan; entries must come in archive order. `topFolder` is the package name. */
 export class PlanWriter {
@@ -150,11 +152,11 @@ export class PlanReader {
   *#from(recordOffset: number, archiveOffset: number): Generator<PlacedEntry> {
     let fileOffset = recordOffset;
     let headerOffset = archiveOffset;
-    for (;;) {
+    for (let size = FIRST_READ_SIZE; ; size = Math.min(size * 4, READ_SIZE)) {
       // A new one each time: entries keep their source in it.
-      const buffer = Buffer.allocUnsafeSlow(READ_SIZE);
+      const buffer = Buffer.allocUnsafeSlow(size);
       const view = new DataView(buffer.buffer);
-      const filled = readSync(this.#records, buffer, 0, READ_SIZE, fileOffset);
+      const filled = readSync(this.#records, buffer, 0, size, fileOffset);
       let at = 0;
       while (filled - at >= FIXED) {
         const length = view.getUint32(at, true);
@@ -164,7 +166,7 @@ export class PlanReader {
         headerOffset = entry.end;
         yield entry;
       }
-      if (at === 0) return;
+      if (at === 0 && (filled < size || size === READ_SIZE)) return;
       fileOffset += at;
     }
   }
