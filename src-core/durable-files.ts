@@ -24,7 +24,8 @@ export async function syncFolder(folder: string): Promise<void> {
 
 /** A name beside `target` that no other process uses; it begins with a dot, and readers of a vault or package folder skip such names. */
 export function temporaryBeside(target: string): string {
-  return join(dirname(target), `.${basename(target).slice(0, 80)}.${randomBytes(8).toString("hex")}.tmp`);
+  // 40 characters are at most 120 bytes: with the rest that stays below the 255 bytes that a name may have.
+  return join(dirname(target), `.${basename(target).slice(0, 40)}.${randomBytes(8).toString("hex")}.tmp`);
 }
 
 /**

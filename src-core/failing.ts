@@ -68,6 +68,52 @@ const SYSTEM_FAILURES: Readonly<Record<string, readonly [FailureCode, string, st
   ESTALE: ["IO_ERROR", "is on a share that went away", "Reconnect the share, then try again."],
 };
 
+/** SQLite's result codes by their beginning (sqlite.org/rescode.html); a database that fails in the middle of work is no fault of this program. */
+const DATABASE_FAILURES: readonly (readonly [string, FailureCode, string, string])[] = [
+  [
+    "SQLITE_BUSY",
+    "DATABASE_BUSY",
+    "is held by another process",
+    "Wait for it to end, then run the command again.",
+  ],
+  [
+    "SQLITE_FULL",
+    "DISK_FULL",
+    "cannot be written: the disk is full",
+    "Free some space and run the command again.",
+  ],
+  [
+    "SQLITE_READONLY",
+    "HOME_UNUSABLE",
+    "cannot be written to",
+    "Make the folder writable, or set STRONGROOM_HOME to another one.",
+  ],
+  [
+    "SQLITE_CANTOPEN",
+    "HOME_UNUSABLE",
+    "cannot be opened",
+    "Make the folder writable, or set STRONGROOM_HOME to another one.",
+  ],
+  [
+    "SQLITE_NOTADB",
+    "DATABASE_DAMAGED",
+    "is not a sound database; it was left as it is",
+    "Move the file away: a catalog is rebuilt from the packages, a ledger comes back from a backup (strongroom restore).",
+  ],
+  [
+    "SQLITE_CORRUPT",
+    "DATABASE_DAMAGED",
+    "is not a sound database; it was left as it is",
+    "Move the file away: a catalog is rebuilt from the packages, a ledger comes back from a backup (strongroom restore).",
+  ],
+  [
+    "SQLITE_IOERR",
+    "IO_ERROR",
+    "cannot be read or written: the disk reported a fault",
+    "Check the disk, then try again.",
+  ],
+];
+
 /** Turns a system error about `subject` into a FailureError; a FailureError passes unchanged; anything else is INTERNAL. */
 export function asFailure(error: unknown, subject?: string): FailureError {
   if (error instanceof FailureError) return error;
@@ -78,6 +124,15 @@ export function asFailure(error: unknown, subject?: string): FailureError {
   if (known !== undefined) {
     return fail(known[0], `${about || "A path"} ${known[1]} (${code}).`, known[2], {
       ...(about === "" ? {} : { subject: about }),
+      cause: error,
+    });
+  }
+  const database = DATABASE_FAILURES.find(([prefix]) => code?.startsWith(prefix));
+  if (database !== undefined) {
+    const [, failureCode, what, nextStep] = database;
+    const file = subject ?? "A database in Strongroom's state folder";
+    return fail(failureCode, `${file} ${what} (${code}).`, nextStep, {
+      ...(subject === undefined ? {} : { subject }),
       cause: error,
     });
   }

@@ -27,7 +27,8 @@ export function homeFolder(env: NodeJS.ProcessEnv): string {
 }
 
 /** Makes the state folder, readable by its owner only. Throws HOME_UNUSABLE when that cannot be done. */
-export async function openHome(folder: string): Promise<Home> {
+export async function openHome(chosen: string): Promise<Home> {
+  const folder = resolve(chosen);
   const packages = join(folder, "packages");
   try {
     await makeFolders(packages);

@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import type { CancelSignal } from "../../src-contract/progress.ts";
-import { fail, systemCode, throwIfCancelled } from "../failing.ts";
+import { asFailure, fail, systemCode, throwIfCancelled } from "../failing.ts";
 import { type PlacedEntry, PlanReader } from "../package/plan-file.ts";
 import type { RangeSource } from "../ports.ts";
 import { readFully } from "./file-source.ts";
@@ -32,6 +32,29 @@ export class VirtualTar implements RangeSource {
     const end = offset + target.length;
     if (offset < 0 || end > this.size) throw new RangeError(`range ${offset}-${end} is outside the archive`);
     const reads: Promise<void>[] = [];
+    let reached: number;
+    try {
+      reached = await this.#fill(offset, target, reads, signal);
+      await Promise.all(reads);
+    } catch (error) {
+      // Whoever hears of the failure may use `target` for something else: nothing writes to it any more by then.
+      await Promise.allSettled(reads);
+      throw error;
+    }
+    if (reached < end) {
+      if (this.size - reached > TRAILER_SIZE) throw new RangeError("the plan ends before the archive does");
+      target.fill(0, reached - offset);
+    }
+  }
+
+  /** Begins all reads of a range, and waits for some of them; returns where the last entry of the range ends. */
+  async #fill(
+    offset: number,
+    target: Uint8Array,
+    reads: Promise<void>[],
+    signal: CancelSignal | undefined,
+  ): Promise<number> {
+    const end = offset + target.length;
     let reached = offset;
     for (const entry of this.#plan.within(offset, end)) {
       throwIfCancelled(signal);
@@ -46,13 +69,12 @@ export class VirtualTar implements RangeSource {
       if (contentEnd < end)
         target.fill(0, Math.max(contentEnd, offset) - offset, Math.min(entry.end, end) - offset);
       reached = Math.min(entry.end, end);
-      if (reads.length >= OPEN_AT_ONCE) await Promise.all(reads.splice(0));
+      if (reads.length >= OPEN_AT_ONCE) {
+        await Promise.all(reads);
+        reads.length = 0;
+      }
     }
-    await Promise.all(reads);
-    if (reached < end) {
-      if (this.size - reached > TRAILER_SIZE) throw new RangeError("the plan ends before the archive does");
-      target.fill(0, reached - offset);
-    }
+    return reached;
   }
 
   #placeHeader(entry: PlacedEntry, offset: number, target: Uint8Array): void {
@@ -85,6 +107,8 @@ async function readSource(entry: PlacedEntry, target: Uint8Array, position: numb
     const { size } = await handle.stat();
     if (size !== entry.size) throw resized(entry, size);
     await readFully(handle, target, position, entry.source.toString());
+  } catch (error) {
+    throw asFailure(error, entry.source.toString());
   } finally {
     await handle.close();
   }

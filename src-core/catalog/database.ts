@@ -1,5 +1,5 @@
 import Database from "better-sqlite3";
-import { FailureError, fail, systemCode } from "../failing.ts";
+import { asFailure, FailureError, fail, systemCode } from "../failing.ts";
 
 export type Db = Database.Database;
 
@@ -23,6 +23,8 @@ export function openDatabase(file: string, migrations: readonly Migration[], dur
   let db: Db | undefined;
   try {
     db = new Database(file, { timeout: BUSY_TIMEOUT_MS });
+    // Before anything else: to set the journal mode would already write to the file.
+    refuseNewer(db, file, migrations);
     db.pragma("journal_mode = WAL");
     db.pragma(`synchronous = ${durable ? "FULL" : "NORMAL"}`);
     db.pragma("foreign_keys = ON");
@@ -34,20 +36,25 @@ export function openDatabase(file: string, migrations: readonly Migration[], dur
   }
 }
 
+const schemaOf = (db: Db) => db.pragma("user_version", { simple: true }) as number;
+const newestOf = (migrations: readonly Migration[]) => migrations.at(-1)?.number ?? 0;
+
+function refuseNewer(db: Db, file: string, migrations: readonly Migration[]): void {
+  const [found, newest] = [schemaOf(db), newestOf(migrations)];
+  if (found <= newest) return;
+  throw fail(
+    "DATABASE_NEWER",
+    `${file} was written by a newer version of Strongroom (schema ${found}; this version knows up to ${newest}).`,
+    "Install the newer version. Nothing was changed.",
+    { subject: file, details: { found, newest } },
+  );
+}
+
 function migrate(db: Db, file: string, migrations: readonly Migration[]): void {
-  const newest = migrations.at(-1)?.number ?? 0;
-  const version = () => db.pragma("user_version", { simple: true }) as number;
-  if (version() === newest) return;
+  if (schemaOf(db) === newestOf(migrations)) return;
   db.transaction(() => {
-    const found = version();
-    if (found > newest) {
-      throw fail(
-        "DATABASE_NEWER",
-        `${file} was written by a newer version of Strongroom (schema ${found}; this version knows up to ${newest}).`,
-        "Install the newer version. Nothing was changed.",
-        { subject: file, details: { found, newest } },
-      );
-    }
+    refuseNewer(db, file, migrations);
+    const found = schemaOf(db);
     for (const migration of migrations) {
       if (migration.number <= found) continue;
       migration.up(db);
@@ -59,49 +66,5 @@ function migrate(db: Db, file: string, migrations: readonly Migration[]): void {
 /** Turns what SQLite says about `file` into a Failure; other errors pass through unchanged. */
 export function databaseFailure(error: unknown, file: string): unknown {
   if (error instanceof FailureError) return error;
-  const code = systemCode(error) ?? "";
-  const more = { subject: file, cause: error };
-  if (code.startsWith("SQLITE_BUSY")) {
-    return fail(
-      "DATABASE_BUSY",
-      `${file} is held by another process.`,
-      "Wait for it to end, then run the command again.",
-      more,
-    );
-  }
-  if (code.startsWith("SQLITE_FULL")) {
-    return fail(
-      "DISK_FULL",
-      `${file} cannot be written: the disk is full.`,
-      "Free some space and run the command again.",
-      more,
-    );
-  }
-  if (code.startsWith("SQLITE_READONLY") || code.startsWith("SQLITE_CANTOPEN")) {
-    return fail(
-      "HOME_UNUSABLE",
-      `${file} cannot be opened for writing.`,
-      "Make the folder writable, or set STRONGROOM_HOME to another one.",
-      more,
-    );
-  }
-  if (code.startsWith("SQLITE_NOTADB") || code.startsWith("SQLITE_CORRUPT")) {
-    return fail(
-      "DATABASE_DAMAGED",
-      `${file} is not a sound database. It was left as it is.`,
-      file.endsWith("catalog.db")
-        ? "Move the file away: the catalog is rebuilt from the packages."
-        : "Move the file away and restore it from a backup (strongroom restore).",
-      more,
-    );
-  }
-  if (code.startsWith("SQLITE_IOERR")) {
-    return fail(
-      "IO_ERROR",
-      `${file} cannot be read or written: the disk reported a fault (${code}).`,
-      "Check the disk, then try again.",
-      more,
-    );
-  }
-  return error;
+  return systemCode(error)?.startsWith("SQLITE_") ? asFailure(error, file) : error;
 }

@@ -2,6 +2,7 @@ import { rename } from "node:fs/promises";
 import type { Core } from "../core.ts";
 import { appendEvent, type CustodyEventType } from "../custody/custody-log.ts";
 import { exists, syncFolder } from "../durable-files.ts";
+import { fail } from "../failing.ts";
 import { isAlive, leaseHolderSchema, thisProcess } from "../transfer/lease-holder.ts";
 import {
   catalogPackage,
@@ -123,7 +124,7 @@ interface BuildRow {
   readonly package_id: string;
   readonly origin: CustodyEventType;
   readonly holder: string;
-  readonly started: number;
+  readonly beat: number;
 }
 
 /**
@@ -131,13 +132,11 @@ interface BuildRow {
  * Only drafts named in the journal are touched.
  */
 export async function settleAbandonedBuilds(core: Core): Promise<void> {
-  const rows = core.ledger
-    .prepare<[], BuildRow>("SELECT package_id, origin, holder, started FROM builds")
-    .all();
+  const rows = core.ledger.prepare<[], BuildRow>("SELECT package_id, origin, holder, beat FROM builds").all();
   const me = thisProcess();
   for (const row of rows) {
     const holder = leaseHolderSchema.parse(JSON.parse(row.holder));
-    if (isAlive(holder, me, core.clock.now() - row.started)) continue;
+    if (isAlive(holder, me, core.clock.now() - row.beat)) continue;
     if (await exists(packageFolder(core, row.package_id))) {
       const { sealBytes } = await loadPackage(core, row.package_id);
       recordOrigin(core, row.package_id, row.origin, sealBytes);

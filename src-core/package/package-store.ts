@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { FailureCode } from "../../src-contract/failure.ts";
 import { packageIdSchema } from "../../src-contract/names.ts";
 import type { Seal } from "../../src-contract/seal.ts";
 import type { PackageSummary } from "../../src-contract/vault-api.ts";
@@ -50,7 +51,14 @@ export async function loadPackage(core: Core, packageId: string): Promise<LocalP
       { subject: packageId },
     );
   }
-  return describePackage(folder, bytes);
+  const local = await describePackage(folder, bytes);
+  if (local.seal.packageId === packageId) return local;
+  throw fail(
+    "SEAL_INVALID",
+    `${join(folder, "seal.json")} is the seal of another package, ${local.seal.packageId}.`,
+    "Restore the package from a backup, or pull it from its vault.",
+    { subject: packageId },
+  );
 }
 
 /** A folder laid out as packages/<id> is, whose seal.json has these bytes. */
@@ -71,19 +79,31 @@ export async function describePackage(folder: string, bytes: Buffer): Promise<Lo
 
 /** The package's archive: the stored file, or produced from the plan and the sources. */
 export async function openArchive(local: LocalPackage): Promise<RangeSource> {
+  await requireBytes(local);
   return local.holding === "held"
     ? openFileSource(local.archiveFile)
     : new VirtualTar(local.folder, local.name, local.seal.archiveSize);
 }
 
-/** Signature files beside a package, by name; none when it is unsigned. */
+/** Throws PACKAGE_NOT_HELD for a package whose archive was taken out of the state folder: there is no plan to produce it from either. */
+export async function requireBytes(local: LocalPackage): Promise<void> {
+  if (local.holding === "held" || (await exists(join(local.folder, "plan.records")))) return;
+  throw fail(
+    "PACKAGE_NOT_HELD",
+    `The archive of package ${local.seal.packageId} is gone: ${local.archiveFile} is not there.`,
+    "Restore it from a backup, or pull the package from its vault.",
+    { subject: local.archiveFile },
+  );
+}
+
+/** Signature files beside a package, by name; none when it is unsigned. Links, pipes and the like are no signatures. */
 export async function signatureFiles(
   folder: string,
 ): Promise<readonly { readonly name: string; readonly path: string }[]> {
   try {
-    const names = (await readdir(folder)).filter(
-      (name) => name.endsWith(".dsse.json") && !name.startsWith("."),
-    );
+    const names = (await readdir(folder, { withFileTypes: true }))
+      .filter((entry) => entry.isFile() && entry.name.endsWith(".dsse.json") && !entry.name.startsWith("."))
+      .map((entry) => entry.name);
     return names.sort().map((name) => ({ name, path: join(folder, name) }));
   } catch (error) {
     if (systemCode(error) === "ENOENT" || systemCode(error) === "ENOTDIR") return [];
@@ -102,9 +122,21 @@ export async function catalogPackage(core: Core, local: LocalPackage): Promise<v
   });
 }
 
+const DAMAGED = new Set<FailureCode>([
+  "SEAL_INVALID",
+  "MANIFEST_INVALID",
+  "PACKAGE_NOT_HELD",
+  "PATH_NOT_FOUND",
+  "PATH_NOT_EVIDENCE",
+  "PATH_UNREADABLE",
+  "INVALID_INPUT",
+  "IO_ERROR",
+]);
+
 /**
  * Makes the catalog say what packages/ holds: the folders are the truth, the catalog may have been deleted or a process killed
- * between publishing a package and cataloguing it. A folder whose seal cannot be read is left alone and left out.
+ * between publishing a package and cataloguing it. A folder whose seal or manifest is damaged is left alone and left out: one bad
+ * package must not keep the others from their owner.
  */
 export async function reconcileCatalog(core: Core): Promise<void> {
   // Rows first, folders second: a package that another process publishes in between is then seen as a folder, never as a stale row.
@@ -116,8 +148,12 @@ export async function reconcileCatalog(core: Core): Promise<void> {
     removePackage(core.catalog, row.id);
   }
   for (const id of onDisk) {
-    const local = await loadPackage(core, id).catch(() => null);
-    if (local !== null) await catalogPackage(core, local);
+    try {
+      await catalogPackage(core, await loadPackage(core, id));
+    } catch (error) {
+      const { code } = asFailure(error).failure;
+      if (!DAMAGED.has(code)) throw error;
+    }
   }
 }
 

@@ -33,7 +33,8 @@ export interface PlacedEntry extends PlanEntry {
 /** The archive is produced in pieces that end at multiples of this; every part size is a multiple of it. */
 export const PIECE_SIZE = 2 * 1024 * 1024;
 
-const FIXED = 60;
+const NS_PER_SECOND = 1_000_000_000n;
+const FIXED = 64;
 const INDEX_RECORD = 16;
 const BUFFER_SIZE = 1024 * 1024;
 /** Holds the longest record there can be: two paths of PATH_MAX bytes each, many times over. */
@@ -77,7 +78,10 @@ export class PlanWriter {
     view.setUint32(at, length, true);
     view.setUint32(at + 4, pathLength, true);
     view.setFloat64(at + 8, entry.size, true);
-    view.setBigInt64(at + 16, entry.modifiedNs, true);
+    // Seconds apart from the fraction: file systems know times that nanoseconds in 64 bits do not hold (from year 2262 on).
+    const fraction = Number(entry.modifiedNs % NS_PER_SECOND);
+    view.setBigInt64(at + 16, entry.modifiedNs / NS_PER_SECOND, true);
+    view.setInt32(at + 60, fraction, true);
     view.setBigInt64(at + 24, entry.changedNs, true);
     view.setBigInt64(at + 32, entry.bornNs, true);
     view.setBigUint64(at + 40, entry.inode, true);
@@ -100,12 +104,12 @@ export class PlanWriter {
       records.writeDoubleLE(this.#recordOffset, i * INDEX_RECORD);
       records.writeDoubleLE(headerOffset, i * INDEX_RECORD + 8);
     }
-    writeSync(this.#index, records);
+    writeWhole(this.#index, records);
     this.#nextPiece = last;
   }
 
   flush(): void {
-    writeSync(this.#records, this.#buffer, 0, this.#used);
+    writeWhole(this.#records, this.#buffer.subarray(0, this.#used));
     this.#used = 0;
   }
 
@@ -117,6 +121,12 @@ export class PlanWriter {
       closeSync(descriptor);
     }
   }
+}
+
+/** A disk that is nearly full takes a part of what it is given, without an error. */
+function writeWhole(descriptor: number, bytes: Uint8Array): void {
+  for (let written = 0; written < bytes.length; )
+    written += writeSync(descriptor, bytes, written, bytes.length - written);
 }
 
 /** Reads a plan in any place. Small synchronous reads; meant for worker threads and for one range at a time. */
@@ -181,7 +191,7 @@ export class PlanReader {
       path,
       source: source.length === 0 ? Buffer.from(`${this.#folder}/${path}`) : source,
       size,
-      modifiedNs: view.getBigInt64(at + 16, true),
+      modifiedNs: view.getBigInt64(at + 16, true) * NS_PER_SECOND + BigInt(view.getInt32(at + 60, true)),
       changedNs: view.getBigInt64(at + 24, true),
       bornNs: view.getBigInt64(at + 32, true),
       inode: view.getBigUint64(at + 40, true),

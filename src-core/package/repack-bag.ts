@@ -34,7 +34,7 @@ export async function repackBag(job: RepackJob, report: (progress: Progress) => 
     folder,
     topFolder,
     sha512: false,
-    archive: { descriptor, path },
+    archive: path,
     checkCancelled: () => {
       if (Atomics.load(cancel, 0) === 1) throw cancelled();
     },

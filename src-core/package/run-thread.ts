@@ -25,7 +25,13 @@ export function runThread<T>(
     const onAbort = stop ?? (() => void worker.terminate());
     options.signal?.addEventListener("abort", onAbort, { once: true });
     worker.on("message", ({ progress, result, failure }: Message<T>) => {
-      if (progress !== undefined) options.onProgress?.(progress);
+      try {
+        if (progress !== undefined) options.onProgress?.(progress);
+      } catch (error) {
+        // Thrown from here it would end the process.
+        reject(error);
+        void worker.terminate();
+      }
       if (result !== undefined) resolve(result);
       if (failure !== undefined) reject(new FailureError(failure));
     });

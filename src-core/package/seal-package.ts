@@ -36,24 +36,21 @@ export async function sealPackage(job: SealJob, report: (progress: Progress) => 
   };
   if (job.folder === null) return dryRun(job, report, checkCancelled);
   const archivePath = `${job.folder}/${job.name}.tar`;
-  const archive =
-    job.mode === "copy" ? { descriptor: openSync(archivePath, "wx", 0o644), path: archivePath } : null;
+  const archive = job.mode === "copy" ? openSync(archivePath, "wx", 0o644) : null;
   const threads = new SealThreads({
     folder: job.folder,
     topFolder: job.name,
     sha512: job.sha512,
-    archive,
+    archive: archive === null ? null : archivePath,
     checkCancelled,
   });
   try {
-    return await new Sealing(job, job.folder, threads, report, checkCancelled).run(
-      archive?.descriptor ?? null,
-    );
+    return await new Sealing(job, job.folder, threads, report, checkCancelled).run(archive);
   } catch (error) {
     threads.stop();
     throw asFailure(error, job.folder);
   } finally {
-    if (archive !== null) closeSync(archive.descriptor);
+    if (archive !== null) closeSync(archive);
   }
 }
 

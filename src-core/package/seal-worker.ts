@@ -1,7 +1,7 @@
 import { createHash, type Hash, hash as hashOnce } from "node:crypto";
-import { writeSync } from "node:fs";
+import { closeSync, openSync, writeSync } from "node:fs";
 import { type MessagePort, workerData } from "node:worker_threads";
-import { headerSize, writeHeader } from "../archive/tar-layout.ts";
+import { headerSize, TRAILER_SIZE, writeHeader } from "../archive/tar-layout.ts";
 import { asFailure } from "../failing.ts";
 import { SNIFF_SIZE, sniff } from "./content-kind.ts";
 import { PIECE_SIZE, type PlacedEntry, PlanReader } from "./plan-file.ts";
@@ -28,8 +28,8 @@ export interface SealThread {
   readonly topFolder: string;
   readonly sha512: boolean;
   readonly duties: readonly Duty[];
-  /** Where the archive is written, or null in reference mode. Descriptors belong to the process, so all threads may use it. */
-  readonly archive: { readonly descriptor: number; readonly path: string } | null;
+  /** The archive, which is there and empty; null in reference mode. */
+  readonly archive: string | null;
   readonly failures: MessagePort;
 }
 
@@ -51,6 +51,16 @@ let plan: PlanReader | undefined;
 function openPlan(): PlanReader {
   plan ??= new PlanReader(thread.folder, thread.topFolder);
   return plan;
+}
+
+/**
+ * Opened by the thread that writes and by no other: a descriptor that somebody else closes while this thread still runs may by then
+ * be another file's, which would be overwritten.
+ */
+let archive: number | undefined;
+function openArchive(path: string): number {
+  archive ??= openSync(path, "r+");
+  return archive;
 }
 
 function partSize(): number {
@@ -96,7 +106,11 @@ function fill(piece: number): void {
       if (endsHere) results++;
     }
   }
-  if (reached < end) bytes.fill(0, reached - start, end - start);
+  if (reached < end) {
+    if ((ring.run[2] as number) - reached > TRAILER_SIZE)
+      throw new Error("the plan ends before the archive does");
+    bytes.fill(0, reached - start, end - start);
+  }
   Atomics.store(control, AT.results + slot, results);
   Atomics.store(control, AT.filled + slot, piece + 1);
 }
@@ -213,8 +227,9 @@ function writeAndHashArchive(piece: number): void {
   const { start, end } = pieceRange(ring.run, piece);
   const bytes = slotBytes(piece).subarray(0, end - start);
   if (thread.archive !== null) {
-    const { descriptor, path } = thread.archive;
+    const path = thread.archive;
     try {
+      const descriptor = openArchive(path);
       for (let written = 0; written < bytes.length; ) {
         written += writeSync(descriptor, bytes, written, bytes.length - written, start + written);
       }
@@ -279,8 +294,9 @@ function work(): void {
   }
 }
 
-function closePlan(): void {
+function closeFiles(): void {
   plan?.close();
+  if (archive !== undefined) closeSync(archive);
 }
 
 try {
@@ -289,7 +305,7 @@ try {
   thread.failures.postMessage(asFailure(error).failure);
   Atomics.store(control, AT.stop, 1);
 } finally {
-  closePlan();
+  closeFiles();
   Atomics.add(control, AT.ended, 1);
   announce(control);
 }

@@ -10,16 +10,7 @@ const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants
  * same inode, size and change time. Throws SOURCE_CHANGED or PATH_UNREADABLE naming the file.
  */
 export function readUnchanged(entry: PlanEntry, target: Uint8Array, position: number): void {
-  let descriptor: number;
-  try {
-    descriptor = openSync(entry.source, OPEN_FLAGS);
-  } catch (error) {
-    const code = systemCode(error);
-    if (code === "ENOENT" || code === "ENOTDIR") throw changed(entry, "it is gone");
-    if (code === "ELOOP") throw changed(entry, "it was replaced by a symbolic link");
-    throw unreadable(entry, error);
-  }
-  try {
+  withSource(entry, (descriptor) => {
     let filled = 0;
     while (filled < target.length) {
       const count = readSync(descriptor, target, filled, target.length - filled, position + filled);
@@ -32,27 +23,42 @@ export function readUnchanged(entry: PlanEntry, target: Uint8Array, position: nu
     if (stats.ino !== entry.inode) throw changed(entry, "it was replaced by another file");
     // The change time moves with every write and every setting of times; nobody can set it back.
     if (stats.ctimeNs !== entry.changedNs) throw changed(entry, "it was written to");
-  } catch (error) {
-    if (systemCode(error) !== undefined) throw unreadable(entry, error);
-    throw error;
-  } finally {
-    closeSync(descriptor);
-  }
+  });
 }
 
 /** An empty file is read too: it must still be there, and some systems report size 0 for files that have content (/proc, /sys). */
 export function requireEmpty(entry: PlanEntry): void {
   readUnchanged(entry, NOTHING, 0);
-  const descriptor = openSync(entry.source, OPEN_FLAGS);
-  try {
+  withSource(entry, (descriptor) => {
     if (readSync(descriptor, Buffer.alloc(1), 0, 1, 0) > 0) {
       throw changed(entry, "the system says that it is empty, and it has content");
     }
+  });
+}
+
+/** What the system answers where something that is no regular file took the place of one. */
+const REPLACED: Readonly<Record<string, string>> = {
+  ENOENT: "it is gone",
+  ENOTDIR: "it is gone",
+  ELOOP: "it was replaced by a symbolic link",
+  EISDIR: "it was replaced by a folder",
+  ENXIO: "it was replaced by a pipe, socket or device",
+  ESPIPE: "it was replaced by a pipe, socket or device",
+  EAGAIN: "it was replaced by a pipe, socket or device",
+};
+
+function withSource(entry: PlanEntry, read: (descriptor: number) => void): void {
+  let descriptor: number | undefined;
+  try {
+    descriptor = openSync(entry.source, OPEN_FLAGS);
+    read(descriptor);
   } catch (error) {
-    if (systemCode(error) !== undefined) throw unreadable(entry, error);
-    throw error;
+    const code = systemCode(error);
+    if (code === undefined) throw error;
+    const how = REPLACED[code];
+    throw how === undefined ? unreadable(entry, error) : changed(entry, how);
   } finally {
-    closeSync(descriptor);
+    if (descriptor !== undefined) closeSync(descriptor);
   }
 }
 

@@ -1,8 +1,16 @@
-import { accessSync, type BigIntStats, constants, type Dirent, lstatSync, readdirSync } from "node:fs";
+import {
+  accessSync,
+  type BigIntStats,
+  constants,
+  type Dirent,
+  lstatSync,
+  readdirSync,
+  realpathSync,
+} from "node:fs";
 import { basename, dirname, resolve, sep } from "node:path";
 import type { Omission } from "../../src-contract/manifest.ts";
 import { unsafePathReason } from "../bag/safe-path.ts";
-import { asFailure, fail } from "../failing.ts";
+import { asFailure, fail, systemCode } from "../failing.ts";
 import { isLitter, PreflightFindings, twins, windowsObstacle } from "./name-rules.ts";
 import { comparePaths } from "./path-order.ts";
 import type { PlanEntry } from "./plan-file.ts";
@@ -134,7 +142,8 @@ export class SourceWalk {
         subject: path,
       });
     }
-    if (isWithin(this.#request.home, path) || isWithin(path, this.#request.home)) {
+    const [home, real] = [realpathSync(this.#request.home), realpathSync(path)];
+    if (isWithin(home, real) || isWithin(real, home)) {
       throw fail(
         "INVALID_INPUT",
         `${path} overlaps Strongroom's own state folder ${this.#request.home}.`,
@@ -149,7 +158,9 @@ export class SourceWalk {
     const byName = new Map<string, string>();
     for (const { name, path } of sources) {
       const other = byName.get(name);
-      if (other !== undefined) {
+      if (other === path) {
+        this.#findings.add("SAME_NAME_TWICE", `data/${name}`, `${path} is named twice. Name it once.`);
+      } else if (other !== undefined) {
         this.#findings.add(
           "SAME_NAME_TWICE",
           `data/${name}`,
@@ -196,8 +207,7 @@ export class SourceWalk {
         contributed = true;
         this.#folder(childPath, childOnDisk, take);
       } else if (isLitter(child.name) && !this.#request.includeLitter) {
-        this.#findings.add("LITTER_LEFT_OUT", childPath, `${child.name} is left out.`);
-        this.#omitted.push({ path: childPath, reason: "litter" });
+        this.#leaveOut(childPath, child.name);
       } else {
         if (isLitter(child.name))
           this.#findings.add("LITTER_INCLUDED", childPath, `${child.name} is sealed with the rest.`);
@@ -272,18 +282,32 @@ export class SourceWalk {
         `The name's bytes ${onDisk.subarray(onDisk.lastIndexOf(sep) + 1).toString("hex")} are not valid UTF-8. Rename it, or build with --store-non-unicode.`,
       );
     }
-    if (folder) {
-      for (const child of readdirSync(onDisk, { withFileTypes: true, encoding: "buffer" })) {
-        const below = Buffer.concat([onDisk, Buffer.from(sep), child.name]);
-        if (child.isDirectory() || !isLitter(child.name.toString("utf8")) || this.#request.includeLitter) {
-          this.#nonUnicodeName(`${path}/${child.name.toString("utf8")}`, below, child.isDirectory());
-        }
+    try {
+      if (folder) this.#nonUnicodeFolder(path, onDisk);
+      else {
+        this.#file(path, onDisk, lstatSync(onDisk, { bigint: true }), (entry) => {
+          this.#nonUnicode.push({ ...entry, path: hexPath(onDisk.subarray(this.#base)) });
+        });
       }
-      return;
+    } catch (error) {
+      if (systemCode(error) === undefined) throw error;
+      this.#unreadable(path, error);
     }
-    this.#file(path, onDisk, lstatSync(onDisk, { bigint: true }), (entry) => {
-      this.#nonUnicode.push({ ...entry, path: hexPath(onDisk.subarray(this.#base)) });
-    });
+  }
+
+  #nonUnicodeFolder(path: string, onDisk: Buffer): void {
+    for (const child of readdirSync(onDisk, { withFileTypes: true, encoding: "buffer" })) {
+      const below = Buffer.concat([onDisk, Buffer.from(sep), child.name]);
+      const name = child.name.toString("utf8");
+      if (!child.isDirectory() && isLitter(name) && !this.#request.includeLitter)
+        this.#leaveOut(`${path}/${name}`, name);
+      else this.#nonUnicodeName(`${path}/${name}`, below, child.isDirectory());
+    }
+  }
+
+  #leaveOut(path: string, name: string): void {
+    this.#findings.add("LITTER_LEFT_OUT", path, `${name} is left out.`);
+    this.#omitted.push({ path, reason: "litter" });
   }
 
   #reportNames(folder: string, names: readonly string[]): void {
