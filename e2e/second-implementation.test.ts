@@ -244,6 +244,15 @@ class Forgery {
     this.tar.write(to, content + at);
   }
 
+  /** Takes the last byte off a file. */
+  shorten(name: string): void {
+    const { header, content, size } = this.entry(name);
+    this.tar[content + size - 1] = 0;
+    this.tar.write((size - 1).toString(8).padStart(11, "0"), header + 124);
+    this.checksum(name);
+    this.#entries.set(name, { header, content, size: size - 1 });
+  }
+
   /** Makes the header's checksum fit. */
   checksum(name: string): void {
     const { header } = this.entry(name);
@@ -343,6 +352,19 @@ const FORGERIES: Readonly<Record<string, readonly [code: string, change: (forged
   "a payload manifest's last line end": [
     "PAYLOAD_MANIFEST",
     (f) => f.replace("manifest-sha256.txt", "data/ev/b.txt\n", "data/ev/b.txt "),
+  ],
+  "a payload manifest without its last line end": [
+    "PAYLOAD_MANIFEST",
+    (f) => {
+      f.shorten("manifest-sha256.txt");
+    },
+  ],
+  "a tag manifest without its last line end": [
+    "TAG_MANIFEST",
+    (f) => {
+      f.tagManifests();
+      f.shorten("tagmanifest-sha256.txt");
+    },
   ],
   "another BagIt version": ["TAG_FILE_CONTENT", (f) => f.replace("bagit.txt", "1.0", "0.9")],
   "a false Payload-Oxum": ["TAG_FILE_CONTENT", (f) => f.replace("bag-info.txt", "Oxum: 9.2", "Oxum: 9.3")],

@@ -29,10 +29,13 @@ export interface Layout {
 interface PayloadManifest {
   readonly name: string;
   readonly lines: TextLines;
+  /** Where it ends in the archive. */
+  readonly end: number;
 }
 
 /** Findings beyond this many are dropped: an archive that disagrees in a thousand places is not told better by a million. */
 const LISTED = 1000;
+const LF = 0x0a;
 const TAG_FILE_CAP = 16 * 1024 * 1024;
 
 /**
@@ -237,7 +240,11 @@ class LayoutCheck {
     const entry = this.#tag(tags, name);
     return entry === undefined
       ? null
-      : { name, lines: new TextLines(this.#archive, entry.contentOffset, entry.size) };
+      : {
+          name,
+          lines: new TextLines(this.#archive, entry.contentOffset, entry.size),
+          end: entry.contentOffset + entry.size,
+        };
   }
 
   #compareLine(manifest: PayloadManifest | null, record: FileRecord, digest: string | undefined): void {
@@ -263,9 +270,12 @@ class LayoutCheck {
   }
 
   #expectEnd(manifest: PayloadManifest | null): void {
-    const rest = manifest?.lines.next();
-    if (rest != null)
-      this.#found("PAYLOAD_MANIFEST", { path: manifest?.name ?? "", expected: "end of file", actual: rest });
+    if (manifest === null) return;
+    const { name: path, end, lines } = manifest;
+    const rest = lines.next();
+    if (rest !== null) this.#found("PAYLOAD_MANIFEST", { path, expected: "end of file", actual: rest });
+    else if (this.#archive.slice(end - 1, 1)[0] !== LF)
+      this.#found("PAYLOAD_MANIFEST", { path, what: "its last line has no line end" });
   }
 
   #checkTagManifests(tags: readonly ArchiveEntry[]): void {
