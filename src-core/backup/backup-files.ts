@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { cp, readdir } from "node:fs/promises";
+import { constants, createReadStream } from "node:fs";
+import { copyFile, mkdir, open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
 import { packageIdSchema, sha256HexSchema } from "../../src-contract/names.ts";
+import { syncFolder } from "../durable-files.ts";
+import { asFailure, fail } from "../failing.ts";
 
 /** backup.json: what a backup holds, and the SHA-256 of each of its files. Written last. */
 export const backupSchema = z.strictObject({
@@ -24,7 +26,16 @@ export async function digestFolder(folder: string, below = ""): Promise<Record<s
     const path = below === "" ? entry.name : `${below}/${entry.name}`;
     if (entry.isDirectory()) Object.assign(digests, await digestFolder(folder, path));
     else if (entry.isFile()) digests[path] = await digestFile(join(folder, path));
-    else throw Object.assign(new Error(`${path} is neither file nor folder`), { code: "ELOOP" });
+    else {
+      throw fail(
+        "BACKUP_INVALID",
+        `${join(folder, path)} is neither a file nor a folder.`,
+        "Use another backup.",
+        {
+          subject: folder,
+        },
+      );
+    }
   }
   return digests;
 }
@@ -35,7 +46,30 @@ async function digestFile(path: string): Promise<string> {
   return digest.digest("hex");
 }
 
-/** Copies a folder of ours; links are not followed and nothing is overwritten. */
+/** Copies a folder of ours, durably; links are not followed and nothing is overwritten. */
 export async function copyFolder(from: string, to: string): Promise<void> {
-  await cp(from, to, { recursive: true, errorOnExist: true, force: false, preserveTimestamps: true });
+  await mkdir(to, { mode: 0o700 });
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    const [source, target] = [join(from, entry.name), join(to, entry.name)];
+    if (entry.isDirectory()) await copyFolder(source, target);
+    else if (entry.isFile()) await copyDurably(source, target);
+  }
+  await syncFolder(to);
+}
+
+/** A copy keeps the times of what was copied. */
+async function copyDurably(from: string, to: string): Promise<void> {
+  try {
+    await copyFile(from, to, constants.COPYFILE_EXCL);
+    const { atime, mtime } = await stat(from);
+    const handle = await open(to, "r+");
+    try {
+      await handle.utimes(atime, mtime);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    throw asFailure(error, to);
+  }
 }

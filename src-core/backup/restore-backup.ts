@@ -9,6 +9,7 @@ import { appendEvent } from "../custody/custody-log.ts";
 import { exists, syncFolder } from "../durable-files.ts";
 import { asFailure, fail, throwIfCancelled } from "../failing.ts";
 import { draftFolder, packageFolder, reconcileCatalog, removeFolder } from "../package/package-store.ts";
+import { parseSeal } from "../package/seal-file.ts";
 import { rfc3339FromMs } from "../package/times.ts";
 import { type Backup, backupSchema, copyFolder, digestFolder } from "./backup-files.ts";
 
@@ -28,6 +29,25 @@ export async function restoreBackup(
   const folder = await backupFolder(resolve(request.from));
   refuseUsedHome(core);
   const backup = await readBackup(folder);
+  const scratch = await mkdtemp(join(core.home.folder, ".restore-"));
+  try {
+    // First, since a ledger from the future is refused before anything is written.
+    const ledger = await currentLedger(join(folder, "ledger.db"), scratch);
+    await restorePackages(core, folder, backup, options);
+    restoreLedger(core, ledger);
+  } finally {
+    await removeFolder(scratch);
+  }
+  await reconcileCatalog(core);
+  return { folder, packages: backup.packages, notHeld: backup.notHeld };
+}
+
+async function restorePackages(
+  core: Core,
+  folder: string,
+  backup: Backup,
+  options: CallOptions,
+): Promise<void> {
   for (const [i, id] of backup.packages.entries()) {
     throwIfCancelled(options.signal);
     options.onProgress?.({
@@ -43,9 +63,6 @@ export async function restoreBackup(
     await rename(draftFolder(core, id), packageFolder(core, id));
   }
   await syncFolder(core.home.packages);
-  await restoreLedger(core, join(folder, "ledger.db"));
-  await reconcileCatalog(core);
-  return { folder, packages: backup.packages, notHeld: backup.notHeld };
 }
 
 async function backupFolder(from: string): Promise<string> {
@@ -99,6 +116,10 @@ async function readBackup(folder: string): Promise<Backup> {
     );
   const unlisted = backup.packages.filter((id) => backup.files[`packages/${id}/seal.json`] === undefined);
   if (unlisted.length > 0) throw damaged(folder, `packages without a seal: ${unlisted.join(", ")}`);
+  for (const id of backup.packages) {
+    const { packageId } = parseSeal(await readFile(join(folder, "packages", id, "seal.json")));
+    if (packageId !== id) throw damaged(folder, `packages/${id} holds the seal of ${packageId}`);
+  }
   return backup;
 }
 
@@ -114,21 +135,20 @@ function damaged(folder: string, what: string, cause?: unknown): Error {
   );
 }
 
-/** Copies all rows, after a copy of the backup's ledger was brought to this program's schema. */
-async function restoreLedger(core: Core, file: string): Promise<void> {
-  const scratch = await mkdtemp(join(core.home.folder, ".restore-"));
+/** A copy of the backup's ledger, brought to this program's schema; the backup itself stays as it is. */
+async function currentLedger(file: string, scratch: string): Promise<string> {
+  const copy = join(scratch, "ledger.db");
+  await copyFile(file, copy);
+  openDatabase(copy, ledgerMigrations, false).close();
+  return copy;
+}
+
+function restoreLedger(core: Core, file: string): void {
+  core.ledger.prepare("ATTACH DATABASE ? AS backup").run(file);
   try {
-    const copy = join(scratch, "ledger.db");
-    await copyFile(file, copy);
-    openDatabase(copy, ledgerMigrations, false).close();
-    core.ledger.prepare("ATTACH DATABASE ? AS backup").run(copy);
-    try {
-      core.ledger.transaction(() => copyRows(core)).immediate();
-    } finally {
-      core.ledger.exec("DETACH DATABASE backup");
-    }
+    core.ledger.transaction(() => copyRows(core)).immediate();
   } finally {
-    await removeFolder(scratch);
+    core.ledger.exec("DETACH DATABASE backup");
   }
 }
 

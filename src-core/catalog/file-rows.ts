@@ -15,8 +15,7 @@ export async function indexFiles(
   manifestFile: string,
   onFiles: (files: number) => void,
 ): Promise<void> {
-  const state = catalog.prepare<[string], { indexed: number }>("SELECT indexed FROM packages WHERE id = ?");
-  if (state.get(packageId)?.indexed !== 0) return;
+  if (isIndexed(catalog, packageId)) return;
   const insert = catalog.prepare(
     "INSERT OR REPLACE INTO files (package_id, ordinal, path, record) VALUES (?, ?, ?, ?)",
   );
@@ -40,6 +39,11 @@ export async function indexFiles(
   }
   commit();
   catalog.prepare("UPDATE packages SET indexed = 1 WHERE id = ?").run(packageId);
+}
+
+export function isIndexed(catalog: Db, packageId: string): boolean {
+  const state = catalog.prepare<[string], { indexed: number }>("SELECT indexed FROM packages WHERE id = ?");
+  return state.get(packageId)?.indexed !== 0;
 }
 
 /** One page of a package's files in archive order; `search` is part of a path, compared without regard to case. */

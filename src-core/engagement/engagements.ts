@@ -37,13 +37,24 @@ export function createEngagement(core: Core, request: ParsedRequest<"engagementC
   return engagementById(core, request.id);
 }
 
-/** An engagement that a package came from: made under its id if this device does not know it yet. */
-export function joinEngagement(core: Core, id: string): void {
-  core.ledger
+/** An engagement that a package came from: made under its id if this device does not know it yet. Answers whether it was made. */
+export function joinEngagement(core: Core, id: string): boolean {
+  const { changes } = core.ledger
     .prepare(
       "INSERT INTO engagements (id, name, client, vault, created) VALUES (?, ?, NULL, NULL, ?) ON CONFLICT DO NOTHING",
     )
     .run(id, id, rfc3339FromMs(core.clock.now()));
+  return changes > 0;
+}
+
+/** Undoes `joinEngagement` after the package was refused, unless others have come to use the engagement. */
+export function leaveEngagement(core: Core, id: string): void {
+  if (engagementById(core, id).packages > 0) return;
+  core.ledger
+    .prepare(
+      "DELETE FROM engagements WHERE id = ? AND vault IS NULL AND NOT EXISTS (SELECT 1 FROM builds WHERE engagement = engagements.id)",
+    )
+    .run(id);
 }
 
 /** Gives an engagement its vault. One that has packages in another vault keeps it. */

@@ -5,11 +5,12 @@ import type { PackageSummary, ParsedRequest } from "../../src-contract/vault-api
 import { openFileSource } from "../archive/file-source.ts";
 import type { Core } from "../core.ts";
 import { createFileDurably, exists } from "../durable-files.ts";
-import { joinEngagement } from "../engagement/engagements.ts";
+import { joinEngagement, leaveEngagement } from "../engagement/engagements.ts";
 import { asFailure, fail, throwIfCancelled } from "../failing.ts";
 import { requireSoundArchive } from "../transfer/sound-archive.ts";
 import { writeArchive } from "../transfer/write-archive.ts";
 import { ArchiveBytes } from "../verify/archive-bytes.ts";
+import { checkSignatures } from "../verify/check-signatures.ts";
 import { type FoundSeal, findTarget } from "../verify/find-target.ts";
 import { findTagEntries } from "../verify/tag-entries.ts";
 import { openBuildJournal, publishDraft } from "./build-journal.ts";
@@ -37,7 +38,7 @@ export async function importPackage(
   }
   const { packageId, engagement } = seal.seal;
   if (await exists(packageFolder(core, packageId))) return alreadyHere(core, seal);
-  joinEngagement(core, engagement);
+  const joined = joinEngagement(core, engagement);
   const folder = draftFolder(core, packageId);
   const journal = openBuildJournal(core, { packageId, engagement, origin: "package-imported" });
   try {
@@ -47,6 +48,7 @@ export async function importPackage(
     if (isBag) await repack(found, seal, folder, options);
     else await copyArchive(found, seal, archivePath, options);
     await requireSoundArchive(core, { archivePath, seal: seal.seal, packageDigest: seal.digest }, options);
+    await requireValidSignatures(seal);
     journal.enter("finishing");
     await takeManifest(archivePath, seal, folder);
     await takeSignatures(seal, folder);
@@ -58,7 +60,10 @@ export async function importPackage(
     return resolvePackage(core, packageId);
   } catch (error) {
     await removeFolder(folder);
-    if (!(await exists(packageFolder(core, packageId)))) journal.close();
+    if (!(await exists(packageFolder(core, packageId)))) {
+      journal.close();
+      if (joined) leaveEngagement(core, engagement);
+    }
     throw asFailure(error, path);
   }
 }
@@ -104,6 +109,18 @@ async function copyArchive(
   } finally {
     await source.close();
   }
+}
+
+async function requireValidSignatures(seal: FoundSeal): Promise<void> {
+  const { findings } = await checkSignatures(seal.signatures, seal.digest);
+  const [first] = findings;
+  if (first === undefined) return;
+  throw fail(
+    "NOT_VALID",
+    `A signature beside package ${seal.seal.packageId} is not valid: ${first.path ?? ""}: ${first.message}`,
+    "Ask whoever sealed it; a package without this signature can be imported.",
+    { subject: first.path ?? seal.signatures, details: { findings } },
+  );
 }
 
 /** manifest.json also lies beside the archive, so that the package can be listed without opening it. */

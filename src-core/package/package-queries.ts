@@ -2,11 +2,11 @@ import { join } from "node:path";
 import type { FileRecord } from "../../src-contract/manifest.ts";
 import type { CallOptions } from "../../src-contract/progress.ts";
 import type { FixityRecord, PackageDetail, ParsedRequest } from "../../src-contract/vault-api.ts";
-import { indexFiles, pageOfFiles } from "../catalog/file-rows.ts";
+import { indexFiles, isIndexed, pageOfFiles } from "../catalog/file-rows.ts";
 import type { Core } from "../core.ts";
 import { checkSignatures } from "../verify/check-signatures.ts";
 import { readManifest } from "./manifest-reader.ts";
-import { loadPackage, resolvePackage } from "./package-store.ts";
+import { loadPackage, requireSealedManifest, resolvePackage } from "./package-store.ts";
 
 /** All that this device knows of a package. */
 export async function showPackage(core: Core, request: ParsedRequest<"packageShow">): Promise<PackageDetail> {
@@ -30,6 +30,7 @@ export async function filesOfPackage(
 ): Promise<{ readonly total: number; readonly files: readonly FileRecord[] }> {
   const { id, files } = resolvePackage(core, request.package);
   const local = await loadPackage(core, id);
+  if (!isIndexed(core.catalog, id)) await requireSealedManifest(local);
   await indexFiles(core.catalog, id, local.manifestFile, (done) => {
     options.onProgress?.({ phase: "index", done, total: files, unit: "files" });
   });

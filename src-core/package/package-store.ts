@@ -1,6 +1,8 @@
-import { readFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { createReadStream, readFileSync } from "node:fs";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
 import type { FailureCode } from "../../src-contract/failure.ts";
 import { packageIdSchema } from "../../src-contract/names.ts";
 import type { Seal } from "../../src-contract/seal.ts";
@@ -93,6 +95,24 @@ export async function requireBytes(local: LocalPackage): Promise<void> {
     `The archive of package ${local.seal.packageId} is gone: ${local.archiveFile} is not there.`,
     "Restore it from a backup, or pull the package from its vault.",
     { subject: local.archiveFile },
+  );
+}
+
+/** Throws DIGEST_MISMATCH when manifest.json in the state folder is not the sealed one: nothing may be told from it then. */
+export async function requireSealedManifest({ manifestFile, seal }: LocalPackage): Promise<void> {
+  const digest = createHash("sha256");
+  await pipeline(createReadStream(manifestFile, { highWaterMark: 1024 * 1024 }), digest).catch(
+    (error: unknown) => {
+      throw asFailure(error, manifestFile);
+    },
+  );
+  const actual = digest.digest("hex");
+  if (actual === seal.manifestSha256) return;
+  throw fail(
+    "DIGEST_MISMATCH",
+    `${manifestFile} is not what was sealed: SHA-256 ${actual} instead of ${seal.manifestSha256}.`,
+    "Restore it from a backup, or pull the package from its vault.",
+    { subject: manifestFile, details: { expected: seal.manifestSha256, actual } },
   );
 }
 

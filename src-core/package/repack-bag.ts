@@ -103,7 +103,15 @@ async function planBag(bag: string, folder: string, topFolder: string, seal: Sea
 
 function bagEntry(bag: string, path: string, seconds: number, record?: FileRecord): PlanEntry {
   const source = join(bag, path);
-  const stats = lstatSync(source, { bigint: true });
+  const stats = lstatSync(source, { bigint: true, throwIfNoEntry: false });
+  if (stats === undefined || !stats.isFile()) {
+    throw fail(
+      "NOT_VALID",
+      `${path} is ${stats === undefined ? "missing" : "not a regular file"} in ${bag}.`,
+      `See all findings with: strongroom verify ${bag}`,
+      { subject: path },
+    );
+  }
   if (record !== undefined && Number(stats.size) !== record.size) {
     throw fail(
       "NOT_VALID",

@@ -5,7 +5,13 @@ import { findPackages } from "../catalog/package-rows.ts";
 import type { Core } from "../core.ts";
 import { listEngagements } from "../engagement/engagements.ts";
 import { asFailure, fail } from "../failing.ts";
-import { type LocalPackage, loadPackage, openArchive, resolvePackage } from "../package/package-store.ts";
+import {
+  type LocalPackage,
+  loadPackage,
+  openArchive,
+  requireSealedManifest,
+  resolvePackage,
+} from "../package/package-store.ts";
 import type { RangeSource, Vault } from "../ports.ts";
 import { listStoredPackages } from "../vault/vault-keys.ts";
 import { openVaultByName } from "../vault/vault-registry.ts";
@@ -119,7 +125,10 @@ export async function manifestOf(
   scratch: string,
   options: CallOptions,
 ): Promise<string> {
-  if (place.local !== null) return place.local.manifestFile;
+  if (place.local !== null) {
+    await requireSealedManifest(place.local);
+    return place.local.manifestFile;
+  }
   if (place.stored === null) throw new Error("a package is local or stored");
   const { stored } = await findStored(place.stored.vault, place.engagement, place.packageId);
   const file = join(scratch, "manifest.json");

@@ -226,6 +226,7 @@ async function* verifiedContent(
   options: CallOptions,
 ): AsyncGenerator<Uint8Array> {
   const digest = createHash("sha256");
+  if (record.size === 0) requireDigest(record, digest.copy().digest("hex"));
   for (let done = 0; done < record.size; ) {
     const bytes = Buffer.allocUnsafe(Math.min(CHUNK, record.size - done));
     await archive.read(record.offset + done, bytes, options.signal);

@@ -90,7 +90,12 @@ async function sealBeside(path: string, folder: boolean): Promise<FoundSeal | nu
 async function readSeal(file: string): Promise<FoundSeal> {
   let bytes: Buffer;
   try {
-    const { size } = await stat(file);
+    const stats = await stat(file);
+    // A pipe would be waited for, for ever.
+    if (!stats.isFile()) {
+      throw fail("SEAL_INVALID", `${file} is not a regular file.`, "Check what this is.", { subject: file });
+    }
+    const { size } = stats;
     if (size > MAX_SEAL_FILE) {
       throw fail(
         "SEAL_INVALID",

@@ -1,11 +1,12 @@
+import { readFile } from "node:fs/promises";
 import type { Finding } from "../../src-contract/findings.ts";
 import type { FileRecord } from "../../src-contract/manifest.ts";
 import type { CallOptions } from "../../src-contract/progress.ts";
-import { createHashPool, type DigestJob } from "../digest/hash-pool.ts";
+import { createHashPool, type DigestJob, type HashPool } from "../digest/hash-pool.ts";
 import { readManifest } from "../package/manifest-reader.ts";
-import type { LocalPackage } from "../package/package-store.ts";
+import { type LocalPackage, requireBytes } from "../package/package-store.ts";
 import { type PlacedEntry, PlanReader } from "../package/plan-file.ts";
-import { sealFinding } from "./seal-rules.ts";
+import { type SealRule, sealFinding } from "./seal-rules.ts";
 import { compareDigests } from "./verify-archive.ts";
 
 const FILES_AT_ONCE = 20_000;
@@ -19,6 +20,7 @@ export async function verifyReference(
   options: CallOptions,
   range?: { readonly start: number; readonly end: number },
 ): Promise<readonly Finding[]> {
+  await requireBytes(local);
   const findings: Finding[] = [];
   const pool = createHashPool();
   const plan = new PlanReader(local.folder, local.name);
@@ -68,14 +70,26 @@ export async function verifyReference(
   }
 }
 
-async function verifyTagFiles(
-  local: LocalPackage,
-  pool: ReturnType<typeof createHashPool>,
-): Promise<readonly Finding[]> {
-  const files = [
+/** The seal fixes manifest.json and the tag manifest, which lists all other tag files. */
+async function verifyTagFiles(local: LocalPackage, pool: HashPool): Promise<readonly Finding[]> {
+  const fixed = await compareTagFiles(local, pool, [
     { path: "manifest.json", code: "MANIFEST_JSON_DIGEST", expected: local.seal.manifestSha256 },
     { path: "tagmanifest-sha256.txt", code: "TAG_MANIFEST_DIGEST", expected: local.seal.tagmanifestSha256 },
-  ] as const;
+  ]);
+  if (fixed.length > 0) return fixed;
+  const lines = (await readFile(`${local.folder}/tagmanifest-sha256.txt`, "utf8")).trimEnd().split("\n");
+  return compareTagFiles(
+    local,
+    pool,
+    lines.map((line) => ({ path: line.slice(66), code: "TAG_MANIFEST", expected: line.slice(0, 64) })),
+  );
+}
+
+async function compareTagFiles(
+  local: LocalPackage,
+  pool: HashPool,
+  files: readonly { readonly path: string; readonly code: SealRule; readonly expected: string }[],
+): Promise<readonly Finding[]> {
   const results = await pool.run(
     files.map(({ path }) => ({
       path: `${local.folder}/${path}`,
