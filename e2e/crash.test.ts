@@ -6,7 +6,7 @@ import { killAt, type Moment } from "./crash-run.ts";
 import type { Scenario } from "./crash-scenario.ts";
 import { CrashTally, randomFrom } from "./crash-tally.ts";
 
-/** Kills of build and push together; pull has some 30 in 100 as many on top. */
+/** Kills of build and push together; pull has three tenths as many on top. */
 const RUNS = Number(process.env.STRONGROOM_CRASH_RUNS ?? 40);
 /** Where the number of runs is not asked for, they end after this many seconds, but not before every state was hit. */
 const BUDGET = process.env.STRONGROOM_CRASH_RUNS === undefined ? 100 : Number.POSITIVE_INFINITY;
@@ -77,8 +77,7 @@ async function makeWork(): Promise<readonly Work[]> {
   ];
 }
 
-async function runAll(works: readonly Work[], tally: CrashTally): Promise<void> {
-  const began = performance.now();
+async function runAll(works: readonly Work[], tally: CrashTally, began: number): Promise<void> {
   while (works.some(({ due, left }) => due.length > 0 || left > 0)) {
     const overdue = performance.now() - began > BUDGET * 1000;
     if (overdue && works.every(({ due }) => due.length === 0)) return;
@@ -102,7 +101,7 @@ test("build, push and pull can be killed at any moment: the same command again e
   const works = await makeWork();
   const tally = new CrashTally(works.flatMap(({ scenario }) => scenario.states));
   try {
-    await runAll(works, tally);
+    await runAll(works, tally, began);
     for (const { scenario } of works) await scenario.end();
   } finally {
     for (const { scenario } of works) await scenario.desk.close();
