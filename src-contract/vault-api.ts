@@ -19,7 +19,18 @@ const packageRefSchema = z
 const localPathSchema = z
   .string()
   .min(1, "must not be empty")
-  .refine((path) => !path.includes("\0"), "must not hold a NUL character");
+  .refine((path) => !path.includes("\0"), "must not hold a NUL character")
+  .refine((path) => isWellFormed(path), "must be valid Unicode");
+
+/** Free text: no half characters, which no file of a package can hold. */
+const textSchema = (longest: number) =>
+  z.string().trim().min(1).max(longest).refine(isWellFormed, NOT_UNICODE);
+const NOT_UNICODE = "must be valid Unicode";
+
+/** String.prototype.isWellFormed, which the oldest browsers of the faces do not have. */
+function isWellFormed(text: string): boolean {
+  return !/\p{Surrogate}/u.test(text);
+}
 
 export const EXPORT_FORMATS = ["json", "csv", "sha256sum", "bagit", "html"] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
@@ -28,8 +39,8 @@ export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 export const requestSchemas = {
   engagementCreate: z.strictObject({
     id: engagementIdSchema,
-    name: z.string().trim().min(1).max(200).optional(),
-    client: z.string().trim().min(1).max(200).optional(),
+    name: textSchema(200).optional(),
+    client: textSchema(200).optional(),
     vault: vaultNameSchema.optional(),
   }),
   engagementSetVault: z.strictObject({ id: engagementIdSchema, vault: vaultNameSchema }),
@@ -39,14 +50,19 @@ export const requestSchemas = {
     engagement: engagementIdSchema,
     sources: z.array(localPathSchema).min(1, "name at least one file or folder"),
     name: packageNameSchema,
-    title: z.string().trim().min(1).max(500).optional(),
-    producer: z.string().trim().min(1).max(200).optional(),
-    subject: z.string().trim().min(1).max(500).optional(),
+    title: textSchema(500).optional(),
+    producer: textSchema(200).optional(),
+    subject: textSchema(500).optional(),
     /** Further manifests beside sha256, which is always there. */
     digest: z.enum(["sha256", "sha512"]).default("sha256"),
     retentionClass: retentionClassSchema.optional(),
     phase: phaseSchema.optional(),
-    metadata: z.record(z.string().min(1).max(200), z.string().max(10_000)).default({}),
+    metadata: z
+      .record(
+        z.string().min(1).max(200).refine(isWellFormed, NOT_UNICODE),
+        z.string().max(10_000).refine(isWellFormed, NOT_UNICODE),
+      )
+      .default({}),
     mode: z.enum(["copy", "reference"]).default("copy"),
     dryRun: z.boolean().default(false),
     /** Take OS litter (.DS_Store, Thumbs.db, ._*) along instead of leaving it out. */

@@ -82,10 +82,13 @@ export async function makeFolders(folder: string): Promise<void> {
   } catch (error) {
     const code = systemCode(error);
     if (code === "EEXIST" && (await stat(folder)).isDirectory()) return;
+    if (code !== "ENOENT") throw error;
     const parent = dirname(folder);
-    if (code !== "ENOENT" || parent === folder || (await exists(parent))) throw error;
-    await makeFolders(parent);
-    await makeFolders(folder);
+    if (parent !== folder && !(await exists(parent))) await makeFolders(parent);
+    // Once more: another process may have made the parent in the meantime.
+    await mkdir(folder).catch(async (again: unknown) => {
+      if (systemCode(again) !== "EEXIST" || !(await stat(folder)).isDirectory()) throw again;
+    });
   }
 }
 

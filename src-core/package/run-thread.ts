@@ -22,6 +22,7 @@ export function runThread<T>(
   throwIfCancelled(options.signal);
   return new Promise((resolve, reject) => {
     const worker = new Worker(script, { workerData });
+    let failed = false;
     const onAbort = stop ?? (() => void worker.terminate());
     options.signal?.addEventListener("abort", onAbort, { once: true });
     worker.on("message", ({ progress, result, failure }: Message<T>) => {
@@ -29,16 +30,36 @@ export function runThread<T>(
         if (progress !== undefined) options.onProgress?.(progress);
       } catch (error) {
         // Thrown from here it would end the process.
-        reject(error);
-        void worker.terminate();
+        failed = true;
+        void worker.terminate().then(() => reject(error));
       }
       if (result !== undefined) resolve(result);
-      if (failure !== undefined) reject(new FailureError(failure));
+      // The thread still has files open, and threads of its own: who hears of a failure removes what it was working on.
+      if (failure !== undefined) {
+        failed = true;
+        void ended(worker).then(() => reject(new FailureError(failure)));
+      }
     });
     worker.on("error", reject);
     worker.on("exit", () => {
       options.signal?.removeEventListener("abort", onAbort);
-      reject(options.signal?.aborted ? cancelled() : new Error(`the thread ${script.pathname} ended early`));
+      if (!failed)
+        reject(
+          options.signal?.aborted ? cancelled() : new Error(`the thread ${script.pathname} ended early`),
+        );
+    });
+  });
+}
+
+/** A thread that hangs in the operating system, on a share that went away, is not waited for longer than this, milliseconds. */
+const LONGEST_END_MS = 5_000;
+
+function ended(worker: Worker): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, LONGEST_END_MS);
+    worker.once("exit", () => {
+      clearTimeout(timer);
+      resolve();
     });
   });
 }
