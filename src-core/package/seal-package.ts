@@ -1,13 +1,4 @@
-import {
-  closeSync,
-  fdatasyncSync,
-  fsyncSync,
-  lstatSync,
-  openSync,
-  statfsSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, fdatasyncSync, fsyncSync, lstatSync, openSync, statfsSync, writeFileSync } from "node:fs";
 import { type FileRecord, MANIFEST_FORMAT, type ManifestHeader } from "../../src-contract/manifest.ts";
 import type { Progress } from "../../src-contract/progress.ts";
 import { ARCHIVE_LAYOUT, MAX_PARTS, SEAL_FORMAT, type Seal } from "../../src-contract/seal.ts";
@@ -266,17 +257,14 @@ class Sealing {
     return [...tags, ...tagManifests];
   }
 
-  /** A tag file's time in the archive is the time of sealing. */
+  /** A tag file's time in the archive is the time of sealing, whatever the file system makes of it. */
   #tagEntry(name: string, sealed: string) {
-    const path = `${this.#folder}/${name}`;
-    const time = new Date(sealed);
-    utimesSync(path, time, time);
-    const stats = lstatSync(path, { bigint: true });
+    const stats = lstatSync(`${this.#folder}/${name}`, { bigint: true });
     return {
       path: name,
       source: Buffer.alloc(0),
       size: Number(stats.size),
-      modifiedNs: stats.mtimeNs,
+      modifiedNs: BigInt(Date.parse(sealed)) * 1_000_000n,
       changedNs: stats.ctimeNs,
       bornNs: stats.birthtimeNs,
       inode: stats.ino,

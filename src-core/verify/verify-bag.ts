@@ -1,8 +1,11 @@
 import { join } from "node:path";
 import type { Finding } from "../../src-contract/findings.ts";
+import type { FileRecord } from "../../src-contract/manifest.ts";
 import type { CallOptions } from "../../src-contract/progress.ts";
+import type { Seal } from "../../src-contract/seal.ts";
 import { type BagValidation, validateBag } from "../bag/validate-bag.ts";
 import { manifestLine } from "../bag/write-tags.ts";
+import { exists } from "../durable-files.ts";
 import { asFailure } from "../failing.ts";
 import { readManifest } from "../package/manifest-reader.ts";
 import { ArchiveBytes } from "./archive-bytes.ts";
@@ -30,7 +33,7 @@ export async function verifySealedBag(
   compare("MANIFEST_JSON_DIGEST", "manifest.json", seal.manifestSha256);
   for (const path of bag.unlistedTagFiles) findings.push(sealFinding("UNSEALED_FILE", { path }));
   try {
-    findings.push(...(await compareManifests(folder)));
+    findings.push(...(await compareManifests(folder, seal)));
   } catch (error) {
     const { failure } = asFailure(error);
     if (failure.code !== "MANIFEST_INVALID" && failure.code !== "PATH_NOT_FOUND") throw error;
@@ -39,35 +42,52 @@ export async function verifySealedBag(
   return { ...bag, findings };
 }
 
-/** manifest.json and manifest-sha256.txt must list the same files in the same order with the same digests. */
-async function compareManifests(folder: string): Promise<readonly Finding[]> {
-  const findings: Finding[] = [];
+/** manifest.json must be of the sealed package, and list the same files in the same order with the same digests as each payload manifest. */
+async function compareManifests(folder: string, seal: Seal): Promise<readonly Finding[]> {
+  const { header } = await readManifest(join(folder, "manifest.json"));
+  const expected = `${seal.packageId} ${seal.archive.slice(0, -".tar".length)} ${seal.engagement}`;
+  const actual = `${header.packageId} ${header.name} ${header.engagement}`;
+  const findings =
+    expected === actual
+      ? []
+      : [sealFinding("MANIFEST_IDENTITY", { path: "manifest.json", expected, actual })];
+  findings.push(...(await comparePayloadManifest(folder, "manifest-sha256.txt", (record) => record.sha256)));
+  if (await exists(join(folder, "manifest-sha512.txt"))) {
+    findings.push(
+      ...(await comparePayloadManifest(folder, "manifest-sha512.txt", (record) => record.sha512 ?? "")),
+    );
+  }
+  return findings;
+}
+
+/** Stops at the first difference: what follows it is shifted and would be reported again and again. */
+async function comparePayloadManifest(
+  folder: string,
+  name: string,
+  digest: (record: FileRecord) => string,
+): Promise<readonly Finding[]> {
   const manifest = await readManifest(join(folder, "manifest.json"));
-  const text = new ArchiveBytes(join(folder, "manifest-sha256.txt"));
+  const text = new ArchiveBytes(join(folder, name));
   try {
     const lines = new TextLines(text, 0, text.size);
     for await (const records of manifest.files()) {
       for (const record of records) {
-        const expected = manifestLine(record.sha256, record.path).slice(0, -1);
+        const expected = manifestLine(digest(record), record.path).slice(0, -1);
         const actual = lines.next();
         if (actual === expected) continue;
-        findings.push(
-          sealFinding("PAYLOAD_MANIFEST", { path: record.path, expected, actual: actual ?? "end of file" }),
-        );
-        return findings;
+        return [
+          sealFinding("PAYLOAD_MANIFEST", {
+            path: record.path,
+            expected,
+            actual: actual ?? "end of file",
+            what: name,
+          }),
+        ];
       }
     }
     const rest = lines.next();
-    if (rest !== null) {
-      findings.push(
-        sealFinding("PAYLOAD_MANIFEST", {
-          path: "manifest-sha256.txt",
-          expected: "end of file",
-          actual: rest,
-        }),
-      );
-    }
-    return findings;
+    if (rest === null) return [];
+    return [sealFinding("PAYLOAD_MANIFEST", { path: name, expected: "end of file", actual: rest })];
   } finally {
     text.close();
   }
