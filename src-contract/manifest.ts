@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { MANIFEST_FORMAT } from "./formats.ts";
 import {
   engagementIdSchema,
   packageIdSchema,
@@ -8,8 +9,6 @@ import {
   sha256HexSchema,
   sha512HexSchema,
 } from "./names.ts";
-
-export const MANIFEST_FORMAT = "strongroom-manifest/1";
 
 /** RFC 3339 in UTC with up to nine digits of fraction. */
 const utcTimeSchema = z

@@ -1,7 +1,5 @@
 import { z } from "zod";
-
-/** Device names that Windows reserves, with or without an extension (Microsoft, "Naming Files, Paths, and Namespaces"). */
-export const WINDOWS_DEVICE_NAME = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)/i;
+import { WINDOWS_DEVICE_NAME } from "./formats.ts";
 
 /** An engagement's id: a slug that is safe as a folder name, a bucket name part and an object key. */
 export const engagementIdSchema = z

@@ -1,10 +1,7 @@
 import { z } from "zod";
+import { ARCHIVE_LAYOUT, MAX_PARTS, SEAL_FORMAT } from "./formats.ts";
 import { engagementIdSchema, packageIdSchema, packageNameSchema, sha256HexSchema } from "./names.ts";
 
-export const SEAL_FORMAT = "strongroom-seal/1";
-export const ARCHIVE_LAYOUT = 1;
-/** S3's own limit, and so the limit of every part plan (S3 User Guide, "Amazon S3 multipart upload limits"). */
-export const MAX_PARTS = 10_000;
 /** What a reader accepts as part size: any multiple of 512 bytes up to S3's largest part, 5 GiB. The rule for writers is in docs/package-format.md. */
 const MAX_PART_SIZE = 5 * 1024 ** 3;
 

@@ -7,7 +7,8 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import type { ManifestHeader } from "../../src-contract/manifest.ts";
 import type { Seal } from "../../src-contract/seal.ts";
 import { signPackage } from "../custody/signature.ts";
-import { packageDigest as digestOf, sealBytes } from "../package/seal-file.ts";
+import { sealBytes } from "../package/seal-bytes.ts";
+import { packageDigest as digestOf } from "../package/seal-file.ts";
 import { howToVerify } from "./handover.ts";
 
 let folder: string;

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
+import { MANIFEST_FORMAT } from "../../src-contract/formats.ts";
 import {
   type FileRecord,
-  MANIFEST_FORMAT,
   type ManifestHeader,
   manifestHeaderSchema,
   type Omission,

@@ -1,5 +1,5 @@
 import type { Finding } from "../../src-contract/findings.ts";
-import { WINDOWS_DEVICE_NAME } from "../../src-contract/names.ts";
+import { WINDOWS_DEVICE_NAME } from "../../src-contract/formats.ts";
 
 /** What a preflight can find, with its rule. Codes are stable: people filter by them. */
 const PREFLIGHT_RULES = {

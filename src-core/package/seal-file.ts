@@ -1,18 +1,12 @@
 import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
-import { SEAL_FORMAT, type Seal, sealSchema } from "../../src-contract/seal.ts";
+import { SEAL_FORMAT } from "../../src-contract/formats.ts";
+import { type Seal, sealSchema } from "../../src-contract/seal.ts";
 import { type FailureError, fail } from "../failing.ts";
 import { canonicalJson } from "./canonical-json.ts";
 
 /** 10,000 parts of 67 bytes make 670 kB; what is larger is no seal. */
 const MAX_SEAL_BYTES = 4 * 1024 * 1024;
-
-/** seal.json, canonical: the same seal has the same bytes everywhere. Throws SEAL_INVALID for what could not be read again. */
-export function sealBytes(seal: Seal): Buffer {
-  const bytes = Buffer.from(canonicalJson(seal));
-  parseSeal(bytes);
-  return bytes;
-}
 
 /**
  * Reads seal.json. Throws SEAL_INVALID naming the first unknown format, field or value, and for bytes that are not canonical:
