@@ -32,13 +32,6 @@ export async function makeBackup(
     const unstored = listPackages(core.catalog).filter(
       (row) => row.holding !== "remote" && storedIn(core, row.id) === null,
     );
-    appendEvent(core.ledger, {
-      time: made,
-      type: "backup-made",
-      packageId: null,
-      engagement: null,
-      details: { device: core.device },
-    });
     await core.ledger.backup(join(draft, "ledger.db"));
     await mkdir(join(draft, "packages"));
     for (const [i, row] of unstored.entries()) {
@@ -63,6 +56,14 @@ export async function makeBackup(
     await createFileDurably(join(draft, "backup.json"), `${JSON.stringify(backup, null, 1)}\n`);
     await rename(draft, folder);
     await syncFolder(to);
+    // Only now: the log tells of backups that are there.
+    appendEvent(core.ledger, {
+      time: made,
+      type: "backup-made",
+      packageId: null,
+      engagement: null,
+      details: { device: core.device },
+    });
     return { folder, packages: backup.packages, notHeld: backup.notHeld };
   } catch (error) {
     await removeFolder(draft);
