@@ -9,6 +9,9 @@ interface Message<T> {
   readonly failure?: Failure;
 }
 
+/** Threads that make many short-lived records: with Node's smaller default a tenth of the time of sealing went into collecting them. */
+const YOUNG_GENERATION_MB = 32;
+
 /**
  * Runs blocking work in a thread of its own and answers with its result. The thread posts `{ progress }`, then `{ result }` or
  * `{ failure }`. On cancellation `stop` asks the thread to end by itself, where that is given; else it is ended at once.
@@ -21,7 +24,10 @@ export function runThread<T>(
 ): Promise<T> {
   throwIfCancelled(options.signal);
   return new Promise((resolve, reject) => {
-    const worker = new Worker(script, { workerData });
+    const worker = new Worker(script, {
+      workerData,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    });
     let failed = false;
     const onAbort = stop ?? (() => void worker.terminate());
     options.signal?.addEventListener("abort", onAbort, { once: true });
