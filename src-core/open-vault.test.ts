@@ -120,6 +120,10 @@ test("a manifest.json that was changed in the state folder is not believed", asy
     expect(failureIn(outcome).code).toBe("DIGEST_MISMATCH");
   }
   expect(existsSync(out)).toBe(false);
+  expect(valueIn(await room.vault.verify({ target: id }))).toMatchObject({
+    verdict: "not valid",
+    findings: [{ code: "MANIFEST_JSON_DIGEST", path: "manifest.json" }],
+  });
 });
 
 describe("a state folder that cannot be used is named", () => {

@@ -11,11 +11,12 @@ import { DigestedFile, type FileDigests } from "./digested-file.ts";
 import { createManifestWriter } from "./manifest-writer.ts";
 import { mediaTypes } from "./media-type.ts";
 import { type PlacedEntry, PlanReader, PlanWriter } from "./plan-file.ts";
+import { rawPathOf } from "./raw-names.ts";
 import { sealBytes } from "./seal-bytes.ts";
 import type { SealedDraft, SealJob } from "./seal-job.ts";
 import { type EntryDigests, SealThreads } from "./seal-threads.ts";
 import { rfc3339, rfc3339FromMs } from "./times.ts";
-import { rawPathOf, SourceWalk, type WalkResult } from "./walk-sources.ts";
+import { SourceWalk, type WalkResult } from "./walk-sources.ts";
 
 /**
  * Seals a draft: walks the sources, fixes the part plan, reads every source byte once, writes the tag files and the seal into the

@@ -5,7 +5,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { failureIn, valueIn, Workroom } from "../testing/workroom.ts";
 import { twins, windowsObstacle } from "./name-rules.ts";
 import type { PlanEntry } from "./plan-file.ts";
-import { rawPathOf, SourceWalk } from "./walk-sources.ts";
+import { rawPathOf } from "./raw-names.ts";
+import { SourceWalk } from "./walk-sources.ts";
 
 let folder: string;
 beforeEach(() => {

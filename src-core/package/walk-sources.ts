@@ -1,19 +1,13 @@
-import {
-  accessSync,
-  type BigIntStats,
-  constants,
-  type Dirent,
-  lstatSync,
-  readdirSync,
-  realpathSync,
-} from "node:fs";
-import { basename, dirname, resolve, sep } from "node:path";
+import { accessSync, type BigIntStats, constants, type Dirent, lstatSync, readdirSync } from "node:fs";
+import { basename, dirname, sep } from "node:path";
 import type { Omission } from "../../src-contract/manifest.ts";
 import { unsafePathReason } from "../bag/safe-path.ts";
-import { asFailure, fail, systemCode } from "../failing.ts";
+import { asFailure, systemCode } from "../failing.ts";
+import { acceptSource, specialKind } from "./accept-source.ts";
 import { isLitter, PreflightFindings, twins, windowsObstacle } from "./name-rules.ts";
 import { comparePaths } from "./path-order.ts";
 import type { PlanEntry } from "./plan-file.ts";
+import { hexPath, NON_UNICODE_FOLDER } from "./raw-names.ts";
 
 export interface WalkRequest {
   /** Files and folders as the user named them. */
@@ -33,8 +27,6 @@ export interface WalkResult {
   readonly findings: PreflightFindings;
 }
 
-/** Raw-byte names that are not valid Unicode are kept here, each file under the hex of its path's bytes. */
-const NON_UNICODE_FOLDER = "data/_nonutf8";
 const LONG_PATH = 240;
 
 interface Child {
@@ -71,7 +63,7 @@ export class SourceWalk {
   }
 
   run(): WalkResult {
-    const sources = this.#request.sources.map((source) => this.#accept(source));
+    const sources = this.#request.sources.map((source) => acceptSource(source, this.#request.home));
     this.#refuseSameNames(sources);
     sources.sort((a, b) =>
       comparePaths(sortKey(a.name, a.stats.isDirectory()), sortKey(b.name, b.stats.isDirectory())),
@@ -111,48 +103,6 @@ export class SourceWalk {
     this.#take(entry);
     this.#onFile(this.#files);
   };
-
-  #accept(source: string): { name: string; path: string; stats: BigIntStats } {
-    const path = resolve(source);
-    let stats: BigIntStats;
-    try {
-      stats = lstatSync(path, { bigint: true });
-    } catch (error) {
-      throw asFailure(error, path);
-    }
-    if (stats.isSymbolicLink()) {
-      throw fail(
-        "PATH_NOT_EVIDENCE",
-        `${path} is a symbolic link, and links are never followed.`,
-        "Name the file or folder it points to.",
-        { subject: path },
-      );
-    }
-    if (!stats.isFile() && !stats.isDirectory()) {
-      throw fail(
-        "PATH_NOT_EVIDENCE",
-        `${path} is a ${specialKind(stats)}, not a file or folder.`,
-        "Name regular files and folders only.",
-        { subject: path },
-      );
-    }
-    const name = basename(path);
-    if (name === "") {
-      throw fail("INVALID_INPUT", `${path} is the root of a file system.`, "Name the folders below it.", {
-        subject: path,
-      });
-    }
-    const [home, real] = [realpathSync(this.#request.home), realpathSync(path)];
-    if (isWithin(home, real) || isWithin(real, home)) {
-      throw fail(
-        "INVALID_INPUT",
-        `${path} overlaps Strongroom's own state folder ${this.#request.home}.`,
-        "Copy the evidence elsewhere, or set STRONGROOM_HOME to a folder outside it.",
-        { subject: path },
-      );
-    }
-    return { name, path, stats };
-  }
 
   #refuseSameNames(sources: readonly { name: string; path: string }[]): void {
     const byName = new Map<string, string>();
@@ -365,37 +315,7 @@ function sortChildren(children: Child[]): Child[] {
   return keyed.map(({ child }) => child);
 }
 
-/** No component may be longer than 255 bytes anywhere; a component that is continued ends in "-", so no file is also a folder. */
-function hexPath(raw: Buffer): string {
-  const components = raw.toString("hex").match(/.{1,200}/g) ?? [];
-  return `${NON_UNICODE_FOLDER}/${components.join("-/")}`;
-}
-
-/** The raw bytes, as hex, of the path that a file under `_nonutf8` had below its source's parent folder; null for all other files. */
-export function rawPathOf(path: string): string | null {
-  return path.startsWith(`${NON_UNICODE_FOLDER}/`)
-    ? path.slice(NON_UNICODE_FOLDER.length + 1).replaceAll("-/", "")
-    : null;
-}
-
 function parentLength(path: string): number {
   const parent = dirname(path);
   return Buffer.byteLength(parent.endsWith(sep) ? parent : parent + sep);
-}
-
-function isWithin(inner: string, outer: string): boolean {
-  let folder = inner;
-  for (;;) {
-    if (folder === outer) return true;
-    const parent = dirname(folder);
-    if (parent === folder) return false;
-    folder = parent;
-  }
-}
-
-function specialKind(stats: BigIntStats): string {
-  if (stats.isSocket()) return "socket";
-  if (stats.isFIFO()) return "named pipe";
-  if (stats.isBlockDevice() || stats.isCharacterDevice()) return "device";
-  return "special file";
 }

@@ -11,11 +11,18 @@ import type { Core } from "../core.ts";
 import { appendEvent } from "../custody/custody-log.ts";
 import { exists } from "../durable-files.ts";
 
+import { asFailure } from "../failing.ts";
 import { sealedHere } from "../package/build-journal.ts";
-import { loadPackage, resolvePackage } from "../package/package-store.ts";
+import {
+  type LocalPackage,
+  loadPackage,
+  requireSealedManifest,
+  resolvePackage,
+} from "../package/package-store.ts";
 import { rfc3339FromMs } from "../package/times.ts";
 import { checkSignatures } from "./check-signatures.ts";
 import { type FoundSeal, findTarget } from "./find-target.ts";
+import { sealFinding } from "./seal-rules.ts";
 import { verifyArchive } from "./verify-archive.ts";
 
 const PACKAGE_REF = /^[0-9a-f][0-9a-f-]{3,35}$/i;
@@ -74,7 +81,26 @@ export async function verifyTarget(
     request.full,
     options,
   );
-  return finish(core, request, { started, verified, seal, signatures: seal.signatures });
+  const findings = [...verified.findings, ...(await checkManifestBeside(local))];
+  return finish(core, request, {
+    started,
+    verified: { ...verified, findings },
+    seal,
+    signatures: seal.signatures,
+  });
+}
+
+/** The state folder keeps manifest.json beside the archive too; what is listed and exported is read from there. */
+async function checkManifestBeside(local: LocalPackage): Promise<readonly Finding[]> {
+  try {
+    await requireSealedManifest(local);
+    return [];
+  } catch (error) {
+    const { message } = asFailure(error).failure;
+    return [
+      sealFinding("MANIFEST_JSON_DIGEST", { path: "manifest.json", what: `beside the archive: ${message}` }),
+    ];
+  }
 }
 
 /** The seal of this device is trusted over the vault's; a package that is only in the vault is held against the seal there. */
