@@ -78,10 +78,7 @@ export class PlanWriter {
     view.setUint32(at, length, true);
     view.setUint32(at + 4, pathLength, true);
     view.setFloat64(at + 8, entry.size, true);
-    // Seconds apart from the fraction: file systems know times that nanoseconds in 64 bits do not hold (from year 2262 on).
-    const fraction = Number(entry.modifiedNs % NS_PER_SECOND);
-    view.setBigInt64(at + 16, entry.modifiedNs / NS_PER_SECOND, true);
-    view.setInt32(at + 60, fraction, true);
+    writeTime(view, at, entry.modifiedNs);
     view.setBigInt64(at + 24, entry.changedNs, true);
     view.setBigInt64(at + 32, entry.bornNs, true);
     view.setBigUint64(at + 40, entry.inode, true);
@@ -121,6 +118,20 @@ export class PlanWriter {
       closeSync(descriptor);
     }
   }
+}
+
+/** File systems know times that nanoseconds in 64 bits do not hold (from year 2262 on): these are kept as seconds, and the fraction plus one. */
+function writeTime(view: DataView, at: number, nanoseconds: bigint): void {
+  const fits = BigInt.asIntN(64, nanoseconds) === nanoseconds;
+  const fraction = fits ? 0n : ((nanoseconds % NS_PER_SECOND) + NS_PER_SECOND) % NS_PER_SECOND;
+  view.setBigInt64(at + 16, fits ? nanoseconds : (nanoseconds - fraction) / NS_PER_SECOND, true);
+  view.setUint32(at + 60, fits ? 0 : Number(fraction) + 1, true);
+}
+
+function readTime(view: DataView, at: number): bigint {
+  const value = view.getBigInt64(at + 16, true);
+  const fraction = view.getUint32(at + 60, true);
+  return fraction === 0 ? value : value * NS_PER_SECOND + BigInt(fraction - 1);
 }
 
 /** A disk that is nearly full takes a part of what it is given, without an error. */
@@ -191,7 +202,7 @@ export class PlanReader {
       path,
       source: source.length === 0 ? Buffer.from(`${this.#folder}/${path}`) : source,
       size,
-      modifiedNs: view.getBigInt64(at + 16, true) * NS_PER_SECOND + BigInt(view.getInt32(at + 60, true)),
+      modifiedNs: readTime(view, at),
       changedNs: view.getBigInt64(at + 24, true),
       bornNs: view.getBigInt64(at + 32, true),
       inode: view.getBigUint64(at + 40, true),
