@@ -23,7 +23,7 @@ interface RunOptions extends CallOptions {
   readonly onBytes?: (bytes: number) => void;
 }
 
-/** Digests files, or ranges of files, in worker threads. Runs may overlap; memory is 1 MiB per thread beside the jobs. */
+/** Digests files, or ranges of files, in worker threads. Runs may overlap; memory is 256 KiB per thread beside the jobs. */
 export interface HashPool {
   /**
    * Results stand in the order of the jobs; a job that fails is a result, not a throw. The largest job is begun first, among all runs
