@@ -1,5 +1,5 @@
 import { createHash, type Hash } from "node:crypto";
-import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync, writeSync } from "node:fs";
 
 const FLUSH_LENGTH = 1024 * 1024;
 
@@ -28,10 +28,9 @@ export class DigestedFile {
     if (this.#pending.length >= FLUSH_LENGTH) this.#flush();
   }
 
-  /** Survives power loss once this returns, given that its folder is synced. */
+  /** Survives power loss only once the caller has synced the file and its folder. */
   finish(): FileDigests {
     this.#flush();
-    fsyncSync(this.#descriptor);
     closeSync(this.#descriptor);
     return {
       size: this.#size,

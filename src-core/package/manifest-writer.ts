@@ -1,5 +1,5 @@
 import { createHash, type Hash } from "node:crypto";
-import { closeSync, fsyncSync, openSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, openSync, unlinkSync, writeSync } from "node:fs";
 import type { FileRecord, ManifestHeader, Omission } from "../../src-contract/manifest.ts";
 import { asFailure, type FailureError, fail } from "../failing.ts";
 import {
@@ -105,7 +105,7 @@ export class ManifestWriter {
     this.#payload += record.size;
   }
 
-  /** Ends the manifest and makes its bytes durable (the folder entry is the caller's). Throws INTERNAL when the header promised other totals. */
+  /** Ends the manifest. It survives power loss only once the caller has synced the file and its folder. Throws INTERNAL when the header promised other totals. */
   finish(): WrittenManifest {
     if (this.#files !== this.#header.fileCount || this.#payload !== this.#header.payloadSize) {
       throw this.#fault(
@@ -118,7 +118,6 @@ export class ManifestWriter {
     const descriptor = this.#descriptor;
     if (descriptor === null) throw this.#fault("it was finished before");
     try {
-      fsyncSync(descriptor);
       this.#descriptor = null;
       closeSync(descriptor);
     } catch (error) {

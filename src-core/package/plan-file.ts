@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { headerSize, padded } from "../archive/tar-layout.ts";
 
 /**
@@ -110,13 +110,11 @@ export class PlanWriter {
     this.#used = 0;
   }
 
-  /** Makes the plan survive power loss and ends it. */
+  /** Ends the plan. It survives power loss only once the caller has synced its files. */
   close(): void {
     this.flush();
-    for (const descriptor of [this.#records, this.#index]) {
-      fsyncSync(descriptor);
-      closeSync(descriptor);
-    }
+    closeSync(this.#records);
+    closeSync(this.#index);
   }
 }
 

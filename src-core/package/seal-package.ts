@@ -1,4 +1,4 @@
-import { closeSync, fdatasyncSync, fsyncSync, lstatSync, openSync, statfsSync, writeFileSync } from "node:fs";
+import { closeSync, fdatasyncSync, lstatSync, openSync, statfsSync, writeFileSync } from "node:fs";
 import { ARCHIVE_LAYOUT, MANIFEST_FORMAT, MAX_PARTS, SEAL_FORMAT } from "../../src-contract/formats.ts";
 import type { FileRecord, ManifestHeader } from "../../src-contract/manifest.ts";
 import type { Progress } from "../../src-contract/progress.ts";
@@ -6,6 +6,7 @@ import type { Seal } from "../../src-contract/seal.ts";
 import { choosePartSize } from "../archive/part-plan.ts";
 import { TRAILER_SIZE } from "../archive/tar-layout.ts";
 import { bagitTxt, manifestLine, sealedBagInfoTxt } from "../bag/write-tags.ts";
+import { syncFiles } from "../durable-files.ts";
 import { asFailure, cancelled, fail } from "../failing.ts";
 import { DigestedFile, type FileDigests } from "./digested-file.ts";
 import { createManifestWriter } from "./manifest-writer.ts";
@@ -146,7 +147,10 @@ class Sealing {
       encryption: null,
     };
     const bytes = sealBytes(seal);
-    this.#writeSynced("seal.json", bytes);
+    writeFileSync(`${this.#folder}/seal.json`, bytes, { flag: "wx", mode: 0o644 });
+    // A copied package needs its plan no longer.
+    const kept = archive === null ? ["plan.records", "plan.index", "seal.json"] : ["seal.json"];
+    await syncFiles([...tags.map((tag) => tag.name), ...kept].map((name) => `${this.#folder}/${name}`));
     return { preflight, sealBytes: bytes, sealed };
   }
 
@@ -274,16 +278,6 @@ class Sealing {
       uid: Number(stats.uid),
       gid: Number(stats.gid),
     };
-  }
-
-  #writeSynced(name: string, bytes: Uint8Array): void {
-    const descriptor = openSync(`${this.#folder}/${name}`, "wx", 0o644);
-    try {
-      writeFileSync(descriptor, bytes);
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
   }
 }
 
