@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import type { CancelSignal } from "../../src-contract/progress.ts";
 import { asFailure, fail, systemCode, throwIfCancelled } from "../failing.ts";
-import { type PlacedEntry, PlanReader } from "../package/plan-file.ts";
+import { headerTime, type PlacedEntry, PlanReader } from "../package/plan-file.ts";
 import type { RangeSource } from "../ports.ts";
 import { readFully } from "./file-source.ts";
 import { header, TRAILER_SIZE } from "./tar-layout.ts";
@@ -79,8 +79,7 @@ export class VirtualTar implements RangeSource {
 
   #placeHeader(entry: PlacedEntry, offset: number, target: Uint8Array): void {
     if (entry.contentOffset <= offset) return;
-    const seconds = Math.floor(Number(entry.modifiedNs / 1_000_000n) / 1000);
-    const bytes = header(`${this.#topFolder}/${entry.path}`, entry.size, seconds);
+    const bytes = header(`${this.#topFolder}/${entry.path}`, entry.size, headerTime(entry));
     const skip = Math.max(offset - entry.headerOffset, 0);
     const at = Math.max(entry.headerOffset - offset, 0);
     target.set(bytes.subarray(skip, skip + Math.min(bytes.length - skip, target.length - at)), at);

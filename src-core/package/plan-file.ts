@@ -30,6 +30,11 @@ export interface PlacedEntry extends PlanEntry {
   readonly end: number;
 }
 
+/** An entry's time in its tar header: whole seconds, rounded down also before 1970. */
+export function headerTime(entry: PlanEntry): number {
+  return Math.floor(Number(entry.modifiedNs / 1_000_000n) / 1000);
+}
+
 /** The archive is produced in pieces that end at multiples of this; every part size is a multiple of it. */
 export const PIECE_SIZE = 2 * 1024 * 1024;
 

@@ -1,10 +1,10 @@
 import { createHash, type Hash, hash as hashOnce } from "node:crypto";
 import { closeSync, openSync, writeSync } from "node:fs";
 import { type MessagePort, workerData } from "node:worker_threads";
-import { headerSize, TRAILER_SIZE, writeHeader } from "../archive/tar-layout.ts";
+import { header, TRAILER_SIZE, writeHeader } from "../archive/tar-layout.ts";
 import { asFailure } from "../failing.ts";
 import { SNIFF_SIZE, sniff } from "./content-kind.ts";
-import { PIECE_SIZE, type PlacedEntry, PlanReader } from "./plan-file.ts";
+import { headerTime, PIECE_SIZE, type PlacedEntry, PlanReader } from "./plan-file.ts";
 import {
   AT,
   announce,
@@ -117,7 +117,7 @@ function fill(piece: number): void {
 
 function placeHeader(bytes: Buffer, entry: PlacedEntry, start: number, end: number): void {
   if (entry.contentOffset <= end) {
-    writeHeader(bytes, entry.headerOffset - start, archivePath(entry), entry.size, seconds(entry));
+    writeHeader(bytes, entry.headerOffset - start, archivePath(entry), entry.size, headerTime(entry));
   } else {
     headerOf(entry).copy(bytes, entry.headerOffset - start, 0, end - entry.headerOffset);
   }
@@ -134,18 +134,11 @@ function placeRestOfHeader(bytes: Buffer, entry: PlacedEntry, start: number, end
 }
 
 function headerOf(entry: PlacedEntry): Buffer {
-  const header = Buffer.alloc(headerSize(archivePath(entry), entry.size));
-  writeHeader(header, 0, archivePath(entry), entry.size, seconds(entry));
-  return header;
+  return header(archivePath(entry), entry.size, headerTime(entry));
 }
 
 function archivePath(entry: PlacedEntry): string {
   return `${thread.topFolder}/${entry.path}`;
-}
-
-/** Whole seconds, rounded down also before 1970. */
-function seconds(entry: PlacedEntry): number {
-  return Math.floor(Number(entry.modifiedNs / 1_000_000n) / 1000);
 }
 
 function finishWhole(slot: number, result: number, content: Buffer): void {

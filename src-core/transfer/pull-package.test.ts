@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { canonicalJson } from "../package/canonical-json.ts";
 import { failureOf, mounted, needsMount, scratch } from "../vault/vault-fixtures.ts";
 import { findStored, openStoredArchive, pullManifest, pullPackage } from "./pull-package.ts";
 import { pushPackage } from "./push-package.ts";
@@ -164,11 +165,11 @@ test("what is no seal of a known format, or another package's, is refused", asyn
     "",
     "{}",
     "\ufeff{}",
-    JSON.stringify({ ...seal, format: "strongroom-seal/2" }),
-    JSON.stringify({ ...seal, surprise: true }),
-    JSON.stringify({ ...seal, archive: "../../x.tar" }),
-    JSON.stringify({ ...seal, parts: seal.parts.slice(1) }),
-    JSON.stringify({ ...seal, engagement: "other" }),
+    canonicalJson({ ...seal, format: "strongroom-seal/2" }),
+    canonicalJson({ ...seal, surprise: true }),
+    canonicalJson({ ...seal, archive: "../../x.tar" }),
+    canonicalJson({ ...seal, parts: seal.parts.slice(1) }),
+    canonicalJson({ ...seal, engagement: "other" }),
     " ".repeat(5 * 1024 * 1024),
   ];
   for (const text of hostile) {

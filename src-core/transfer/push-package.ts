@@ -5,6 +5,7 @@ import type { Seal } from "../../src-contract/seal.ts";
 import { openFileSource } from "../archive/file-source.ts";
 import type { Db } from "../catalog/database.ts";
 import { asFailure, fail } from "../failing.ts";
+import { packageDigest as digestOfSeal } from "../package/seal-file.ts";
 import type { Clock, RangeSource, Vault } from "../ports.ts";
 import { assertFits } from "../vault/folder-health.ts";
 import { type PackageKeys, packageKeys } from "../vault/vault-keys.ts";
@@ -16,7 +17,7 @@ import { COMMAND_RETRY, type RetryPolicy, retrying } from "./retry.ts";
 import { type SendContext, type SentObject, sendObject } from "./send-object.ts";
 import { stopTransfer } from "./stop-transfer.ts";
 import { readStoredRecord, type StoredRecord, writeStoredRecord } from "./stored-record.ts";
-import { packageDigestOf, readStoredSeal } from "./stored-seal.ts";
+import { readStoredSeal } from "./stored-seal.ts";
 
 /** Two keep a disk busy while the other part is hashed; a store over a network will want more. */
 const FOLDER_LANES = 2;
@@ -76,7 +77,7 @@ export async function pushPackage(options: PushOptions): Promise<PushedPackage> 
     );
   }
   const keys = packageKeys(seal.engagement, seal.packageId, seal.archive.slice(0, -".tar".length));
-  const packageDigest = packageDigestOf(sealBytes);
+  const packageDigest = digestOfSeal(sealBytes);
   const plan = {
     direction: "push",
     vault: options.vaultName,

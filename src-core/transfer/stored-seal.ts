@@ -1,7 +1,7 @@
-import { createHash } from "node:crypto";
 import type { CancelSignal } from "../../src-contract/progress.ts";
-import { type Seal, sealSchema } from "../../src-contract/seal.ts";
-import { fail } from "../failing.ts";
+import type { Seal } from "../../src-contract/seal.ts";
+import { asFailure, fail } from "../failing.ts";
+import { packageDigest, parseSeal } from "../package/seal-file.ts";
 import type { ObjectInfo, Vault } from "../ports.ts";
 import { type PackageKeys, packageKeys } from "../vault/vault-keys.ts";
 
@@ -36,25 +36,17 @@ export async function readStoredSeal(
       { subject: keys.seal },
     );
   if (found.bytes === null) throw invalid(`has ${found.info.size} bytes, which no seal has`);
-  const parsed = sealSchema.safeParse(parseJson(found.bytes));
-  if (!parsed.success)
-    throw invalid(`is not a seal of a known format (${parsed.error.issues[0]?.message ?? "not JSON"})`);
-  const seal = parsed.data;
+  const seal = readSeal(found.bytes, (why) => invalid(`is not a seal of a known format (${why})`));
   const sealKeys = packageKeys(seal.engagement, seal.packageId, seal.archive.slice(0, -".tar".length));
   if (sealKeys.seal !== keys.seal)
     throw invalid(`is the seal of package ${seal.packageId} of engagement ${seal.engagement}`);
   return {
     seal,
     sealBytes: found.bytes,
-    packageDigest: packageDigestOf(found.bytes),
+    packageDigest: packageDigest(found.bytes),
     info: found.info,
     keys: sealKeys,
   };
-}
-
-/** SHA-256 hex of seal.json's bytes: what people quote, sign and approve. */
-export function packageDigestOf(sealBytes: Uint8Array): string {
-  return createHash("sha256").update(sealBytes).digest("hex");
 }
 
 /** A whole object of at most `largest` bytes; `bytes` is null when it is larger, the answer is null when there is none. */
@@ -72,11 +64,10 @@ export async function readSmallObject(
   return { info, bytes };
 }
 
-function parseJson(bytes: Uint8Array): unknown {
+function readSeal(bytes: Uint8Array, invalid: (why: string) => Error): Seal {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return parseSeal(bytes);
   } catch (error) {
-    if (error instanceof SyntaxError || error instanceof TypeError) return undefined;
-    throw error;
+    throw invalid(asFailure(error).failure.message);
   }
 }

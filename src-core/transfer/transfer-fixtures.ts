@@ -5,6 +5,7 @@ import type { Seal } from "../../src-contract/seal.ts";
 import { openFileSource } from "../archive/file-source.ts";
 import { type Db, openDatabase } from "../catalog/database.ts";
 import { transfers } from "../catalog/ledger-migrations/0020-transfers.ts";
+import { sealBytes } from "../package/seal-bytes.ts";
 import type { RangeSource, Vault } from "../ports.ts";
 import { createFolderVault } from "../vault/folder-vault.ts";
 import { packageKeys } from "../vault/vault-keys.ts";
@@ -49,7 +50,7 @@ export function sealOf(bytes: Buffer): { readonly seal: Seal; readonly sealBytes
     tagmanifestSha256: sha256("tag manifest"),
     encryption: null,
   };
-  return { seal, sealBytes: Buffer.from(JSON.stringify(seal)) };
+  return { seal, sealBytes: sealBytes(seal) };
 }
 
 /** A folder with a vault, a ledger, a sealed package and an empty folder to pull into. */
