@@ -168,8 +168,9 @@ export class PlanReader {
     const piece = Math.floor(start / PIECE_SIZE);
     if (readSync(this.#index, where, 0, INDEX_RECORD, piece * INDEX_RECORD) < INDEX_RECORD) return;
     for (const entry of this.#from(where.readDoubleLE(0), where.readDoubleLE(8))) {
-      if (entry.headerOffset >= end) return;
       if (entry.end > start) yield entry;
+      // Never asks for more: what comes after may not be written yet.
+      if (entry.end >= end) return;
     }
   }
 

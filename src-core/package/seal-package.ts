@@ -19,6 +19,9 @@ import { type EntryDigests, SealThreads } from "./seal-threads.ts";
 import { rfc3339, rfc3339FromMs } from "./times.ts";
 import { SourceWalk, type WalkResult } from "./walk-sources.ts";
 
+/** How often the walk tells the sealing threads how far it is. */
+const FILES_AHEAD = 512;
+
 /**
  * Seals a draft: walks the sources, fixes the part plan, reads every source byte once, writes the tag files and the seal into the
  * draft's folder, all synced. Runs in a thread of its own and blocks it. Throws a FailureError; the caller removes the folder then.
@@ -95,11 +98,7 @@ class Sealing {
   async run(archive: number | null): Promise<SealedDraft> {
     this.#report({ phase: "walk", done: 0, unit: "files" });
     const plan = new PlanWriter(this.#folder, this.#job.name);
-    const walk = new SourceWalk(
-      this.#job.walk,
-      (entry) => plan.add(entry),
-      walkProgress(this.#report, this.#checkCancelled),
-    ).run();
+    const walk = new SourceWalk(this.#job.walk, (entry) => plan.add(entry), this.#walked(plan)).run();
     const preflight = preflightReport(walk);
     refuseBlocked(preflight.findings);
     // Every change of a source after this moment is found while it is read, so the package holds the evidence as it was now.
@@ -152,6 +151,17 @@ class Sealing {
     const kept = archive === null ? ["plan.records", "plan.index", "seal.json"] : ["seal.json"];
     await syncFiles([...tags.map((tag) => tag.name), ...kept].map((name) => `${this.#folder}/${name}`));
     return { preflight, sealBytes: bytes, sealed };
+  }
+
+  /** Sealing begins with what is walked already: a walk keeps one core busy, and the digests are for the others. */
+  #walked(plan: PlanWriter): (files: number) => void {
+    const progress = walkProgress(this.#report, this.#checkCancelled);
+    return (files) => {
+      progress(files);
+      if (files % FILES_AHEAD !== 0) return;
+      plan.flush();
+      this.#threads.ahead(plan.archiveOffset, choosePartSize(plan.archiveOffset));
+    };
   }
 
   #refuseFullDisk(payloadEnd: number): void {

@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
 import type { Failure } from "../../src-contract/failure.ts";
 import { FailureError, fail } from "../failing.ts";
+import { PIECE_SIZE } from "./plan-file.ts";
 import {
   AT,
   announce,
@@ -26,6 +27,8 @@ const MAX_THREADS = 8;
 const YOUNG_GENERATION_MB = 32;
 /** How often a wait is interrupted to look for a cancellation, milliseconds. */
 const WAIT_MS = 100;
+/** While the plan still grows, at most this many pieces are hashed: 256 MiB of archive, whose digests are kept meanwhile. */
+const AHEAD_PIECES = 128;
 
 /** The digests of one entry, in archive order. */
 export interface EntryDigests {
@@ -50,22 +53,30 @@ export interface SealThreadsOptions {
  */
 export class SealThreads {
   readonly #options: SealThreadsOptions;
-  readonly #buffers: RingBuffers;
-  readonly #ring: Ring;
-  readonly #failures: MessagePort[] = [];
+  #buffers: RingBuffers;
+  #ring: Ring;
+  #failures: MessagePort[] = [];
+  /** Pieces whose results were taken, and the first of the current region. */
   #pieces = 0;
+  #first = 0;
   #end = 0;
-  #partSize = 1;
+  #partSize: number | null = null;
+  /** Digests of pieces that were done before the plan was. */
+  #kept: EntryDigests[] = [];
 
   constructor(options: SealThreadsOptions) {
     this.#options = options;
     this.#buffers = createRingBuffers(options.sha512);
     this.#ring = openRing(this.#buffers);
-    // Duties go to threads of their own: their digests are the longest chains of work.
-    const duties: Duty[] = options.archive === null ? ["files", "parts"] : ["files", "parts", "archive"];
+    this.#startAll();
+  }
+
+  /** Duties go to threads of their own: their digests are the longest chains of work. */
+  #startAll(): void {
+    const { archive } = this.#options;
+    const duties: Duty[] = archive === null ? ["files", "parts"] : ["files", "parts", "archive"];
     const count = Math.max(duties.length, Math.min(availableParallelism(), MAX_THREADS));
-    if (options.archive === null)
-      Atomics.store(this.#ring.control, AT.done + DUTIES.indexOf("archive"), 0x7fffffff);
+    if (archive === null) Atomics.store(this.#ring.control, AT.done + DUTIES.indexOf("archive"), 0x7fffffff);
     for (let i = 0; i < count; i++) {
       const duty = duties[i];
       this.#start(duty === undefined ? [] : [duty]);
@@ -92,28 +103,61 @@ export class SealThreads {
   }
 
   /**
+   * Lets the threads begin while the plan is still being written: its first `planned` archive bytes are on disk. Neither waits nor
+   * throws; what goes wrong is thrown by `run`, so that the walk's own findings are told first.
+   */
+  ahead(planned: number, partSize: number): void {
+    const { control, run } = this.#ring;
+    if (this.#partSize === null) {
+      this.#partSize = partSize;
+      run.set([0, 0, Number.MAX_SAFE_INTEGER, partSize]);
+    }
+    while (this.#isDone(this.#pieces)) this.#take((digests) => this.#kept.push(digests));
+    Atomics.store(control, AT.limit, Math.min(AHEAD_PIECES, Math.floor(planned / PIECE_SIZE)));
+    announce(control);
+  }
+
+  /**
    * Hashes the archive region [start, end), whose entries are in the plan on disk, and hands over each entry's digests in order.
-   * Regions must follow each other; `partSize` stays the same.
+   * Regions must follow each other; `partSize` stays the same. Where `ahead` was told another part size, what was hashed by then is
+   * read a second time: the plan has grown beyond the parts that S3 allows, so that is less than a part in five hundred.
    */
   run(
     { start, end, partSize }: { readonly start: number; readonly end: number; readonly partSize: number },
     onEntry: (digests: EntryDigests) => void,
     onBytes: (bytes: number) => void,
   ): void {
-    const { control, run } = this.#ring;
-    const count = pieceCount(start, end);
-    run.set([this.#pieces, start, end, partSize]);
+    if (this.#partSize !== null && this.#partSize !== partSize) this.#startAgain();
     this.#partSize = partSize;
-    Atomics.store(control, AT.limit, this.#pieces + count);
+    const { control, run } = this.#ring;
+    const last = this.#first + pieceCount(start, end);
+    run.set([this.#first, start, end, partSize]);
+    Atomics.store(control, AT.limit, last);
     announce(control);
-    for (const last = this.#pieces + count; this.#pieces < last; this.#pieces++) {
+    for (const digests of this.#kept) onEntry(digests);
+    this.#kept = [];
+    while (this.#pieces < last) {
       this.#waitFor(() => this.#isDone(this.#pieces));
-      this.#take(this.#pieces % SLOTS, onEntry);
-      Atomics.store(control, AT.taken, this.#pieces + 1);
-      announce(control);
-      onBytes(pieceRange(run, this.#pieces).end);
+      this.#take(onEntry);
+      onBytes(pieceRange(run, this.#pieces - 1).end);
     }
+    this.#first = last;
     this.#end = end;
+  }
+
+  /** An archive that is being written is written again from its start. */
+  #startAgain(): void {
+    this.stop();
+    const { control } = this.#ring;
+    const isEnded = () => Atomics.load(control, AT.ended) === this.#failures.length;
+    for (let seen = Atomics.load(control, AT.changes); !isEnded(); seen = Atomics.load(control, AT.changes))
+      Atomics.wait(control, AT.changes, seen, WAIT_MS);
+    this.#failures = [];
+    this.#kept = [];
+    this.#pieces = 0;
+    this.#buffers = createRingBuffers(this.#options.sha512);
+    this.#ring = openRing(this.#buffers);
+    this.#startAll();
   }
 
   #isDone(piece: number): boolean {
@@ -121,7 +165,9 @@ export class SealThreads {
     return DUTIES.every((_, i) => Atomics.load(control, AT.done + i) > piece);
   }
 
-  #take(slot: number, onEntry: (digests: EntryDigests) => void): void {
+  /** Hands over the results of the next piece, which is done, and frees its slot. */
+  #take(onEntry: (digests: EntryDigests) => void): void {
+    const slot = this.#pieces % SLOTS;
     const size = digestSize(this.#options.sha512);
     const results = Atomics.load(this.#ring.control, AT.results + slot);
     const digests = Buffer.from(this.#ring.digests.buffer, slot * MAX_RESULTS * size, results * size);
@@ -134,6 +180,9 @@ export class SealThreads {
         kind: this.#ring.kinds[slot * MAX_RESULTS + i] as number,
       });
     }
+    this.#pieces += 1;
+    Atomics.store(this.#ring.control, AT.taken, this.#pieces);
+    announce(this.#ring.control);
   }
 
   /** Ends the threads; the part digests, and the archive's digest where the archive was written. All lower-case hex. */
@@ -143,7 +192,7 @@ export class SealThreads {
     announce(control);
     this.#waitFor(() => Atomics.load(control, AT.ended) === this.#failures.length);
     const hex = (at: number) => Buffer.from(partDigests.slice(at, at + SHA256_SIZE)).toString("hex");
-    const parts = Array.from({ length: Math.ceil(this.#end / this.#partSize) }, (_, i) =>
+    const parts = Array.from({ length: Math.ceil(this.#end / (this.#partSize ?? this.#end)) }, (_, i) =>
       hex(i * SHA256_SIZE),
     );
     const archiveSha256 = this.#options.archive === null ? null : hex(partDigests.length - SHA256_SIZE);
