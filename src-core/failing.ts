@@ -145,6 +145,17 @@ export function asFailure(error: unknown, subject?: string): FailureError {
   );
 }
 
+/** What to throw when a worker thread could not be loaded, ran out of memory or ended before its work did. */
+export function threadDied(cause: unknown): FailureError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return fail(
+    "INTERNAL",
+    `A worker thread died: ${why}`,
+    "Run the command again; if it happens again, install Strongroom anew, or report it with this message.",
+    { cause },
+  );
+}
+
 export function cancelled(): FailureError {
   return fail("CANCELLED", "Stopped at your request.", "Run the same command again to go on.");
 }

@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import type { CallOptions } from "../../src-contract/progress.ts";
-import { asFailure, cancelled, fail, throwIfCancelled } from "../failing.ts";
+import { cancelled, fail, threadDied, throwIfCancelled } from "../failing.ts";
 import type { Batch, DigestJob, DigestResult } from "./hash-worker.ts";
 
 export type { DigestAlgorithm, DigestJob, DigestResult } from "./hash-worker.ts";
@@ -85,7 +85,7 @@ export function createHashPool(options: { readonly workers?: number } = {}): Has
   function dropThread(thread: Thread, error: unknown): void {
     const at = threads.indexOf(thread);
     if (at !== -1) threads.splice(at, 1);
-    for (const { run } of thread.pending.splice(0)) run.settle(asFailure(error));
+    for (const { run } of thread.pending.splice(0)) run.settle(threadDied(error));
   }
 
   function nextBatch(): Sent | null {

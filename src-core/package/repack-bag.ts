@@ -41,14 +41,14 @@ export async function repackBag(job: RepackJob, report: (progress: Progress) => 
   });
   try {
     const end = await planBag(bag, folder, topFolder, seal);
-    threads.run(
+    await threads.run(
       { start: 0, end, partSize: seal.partSize },
       () => undefined,
       (done) => {
         report({ phase: "copy", done, total: end, unit: "bytes" });
       },
     );
-    const { parts } = threads.finish();
+    const { parts } = await threads.finish();
     const wrong = seal.parts.findIndex((expected, i) => expected !== parts[i]);
     if (end !== seal.archiveSize || wrong >= 0) {
       throw fail(

@@ -1,7 +1,7 @@
 import { Worker } from "node:worker_threads";
 import type { Failure } from "../../src-contract/failure.ts";
 import type { CallOptions, Progress } from "../../src-contract/progress.ts";
-import { cancelled, FailureError, throwIfCancelled } from "../failing.ts";
+import { cancelled, FailureError, threadDied, throwIfCancelled } from "../failing.ts";
 
 interface Message<T> {
   readonly progress?: Progress;
@@ -46,13 +46,11 @@ export function runThread<T>(
         void ended(worker).then(() => reject(new FailureError(failure)));
       }
     });
-    worker.on("error", reject);
+    worker.on("error", (error) => reject(threadDied(error)));
     worker.on("exit", () => {
       options.signal?.removeEventListener("abort", onAbort);
       if (!failed)
-        reject(
-          options.signal?.aborted ? cancelled() : new Error(`the thread ${script.pathname} ended early`),
-        );
+        reject(options.signal?.aborted ? cancelled() : threadDied(`${script.pathname} ended early`));
     });
   });
 }

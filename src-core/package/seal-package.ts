@@ -122,12 +122,12 @@ class Sealing {
         "Split the evidence into several packages.",
       );
     }
-    this.#threads.run(
+    await this.#threads.run(
       { start: payloadEnd, end: archiveSize, partSize },
       () => undefined,
       () => undefined,
     );
-    const { parts, archiveSha256 } = this.#threads.finish();
+    const { parts, archiveSha256 } = await this.#threads.finish();
     if (archive !== null) fdatasyncSync(archive);
 
     const seal: Seal = {
@@ -201,7 +201,7 @@ class Sealing {
         sha256Manifest.write(manifestLine(digests.sha256, entry.path));
         sha512Manifest?.write(manifestLine(digests.sha512 ?? "", entry.path));
       };
-      this.#threads.run(region, take, (bytes) => {
+      await this.#threads.run(region, take, (bytes) => {
         this.#report({ phase: "hash", done: bytes, total: region.end, unit: "bytes" });
       });
     } catch (error) {

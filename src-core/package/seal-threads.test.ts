@@ -49,7 +49,7 @@ function partsOf(archive: Buffer, partSize: number): string[] {
 }
 
 /** Begins after the first of two halves of the plan is there, with `assumed`; goes on and ends with `partSize`. */
-function sealInTwoSteps(assumed: number, partSize: number) {
+async function sealInTwoSteps(assumed: number, partSize: number) {
   const archivePath = join(folder, "pkg.tar");
   writeFileSync(archivePath, "");
   const threads = new SealThreads({
@@ -69,17 +69,17 @@ function sealInTwoSteps(assumed: number, partSize: number) {
     plan.close();
     const digests: string[] = [];
     const payloadEnd = plan.archiveOffset;
-    threads.run(
+    await threads.run(
       { start: 0, end: payloadEnd, partSize },
       ({ sha256: digest }) => digests.push(digest),
       () => undefined,
     );
-    threads.run(
+    await threads.run(
       { start: payloadEnd, end: payloadEnd + TRAILER_SIZE, partSize },
       () => undefined,
       () => undefined,
     );
-    return { ...threads.finish(), digests, expected, archive: readFileSync(archivePath) };
+    return { ...(await threads.finish()), digests, expected, archive: readFileSync(archivePath) };
   } finally {
     threads.stop();
   }
@@ -88,14 +88,14 @@ function sealInTwoSteps(assumed: number, partSize: number) {
 test.each([
   ["the part size that was assumed", 16 * MIB, 16 * MIB],
   ["another part size: all is hashed again", 16 * MIB, 32 * MIB],
-])("threads that begin before the plan is written give the digests of %s", (_, assumed, partSize) => {
-  const sealed = sealInTwoSteps(assumed, partSize);
+])("threads that begin before the plan is written give the digests of %s", async (_, assumed, partSize) => {
+  const sealed = await sealInTwoSteps(assumed, partSize);
   expect(sealed.digests).toEqual(sealed.expected);
   expect(sealed.parts).toEqual(partsOf(sealed.archive, partSize));
   expect(sealed.archiveSha256).toBe(sha256(sealed.archive));
 });
 
-test("what goes wrong before the plan is written is told by the run, not by the walk", () => {
+test("what goes wrong before the plan is written is told by the run, not by the walk", async () => {
   const threads = new SealThreads({
     folder,
     topFolder: "pkg",
@@ -114,6 +114,6 @@ test("what goes wrong before the plan is written is told by the run, not by the 
       () => undefined,
       () => undefined,
     );
-  expect(run).toThrow(/a changed while it was being sealed: it is gone/);
+  await expect(run()).rejects.toThrow(/a changed while it was being sealed: it is gone/);
   threads.stop();
 });

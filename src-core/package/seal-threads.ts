@@ -1,7 +1,8 @@
 import { availableParallelism } from "node:os";
+import { setImmediate } from "node:timers/promises";
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
 import type { Failure } from "../../src-contract/failure.ts";
-import { FailureError, fail } from "../failing.ts";
+import { FailureError, threadDied } from "../failing.ts";
 import { PIECE_SIZE } from "./plan-file.ts";
 import {
   AT,
@@ -25,7 +26,7 @@ import type { SealThread } from "./seal-worker.ts";
 const MAX_THREADS = 8;
 /** Small files make many short-lived objects: with Node's smaller default a twentieth more CPU goes into 100,000 of them. */
 const YOUNG_GENERATION_MB = 32;
-/** How often a wait is interrupted to look for a cancellation, milliseconds. */
+/** How often a wait is interrupted to look for a cancellation and for a thread that died, milliseconds. */
 const WAIT_MS = 100;
 /** While the plan still grows, at most this many pieces are hashed: 256 MiB of archive, whose digests are kept meanwhile. */
 const AHEAD_PIECES = 128;
@@ -56,6 +57,8 @@ export class SealThreads {
   #buffers: RingBuffers;
   #ring: Ring;
   #failures: MessagePort[] = [];
+  /** Why a thread died: it could not be loaded, or ran out of memory. Such a thread does no piece and posts no failure. */
+  #death: Error | undefined;
   /** Pieces whose results were taken, and the first of the current region. */
   #pieces = 0;
   #first = 0;
@@ -95,11 +98,15 @@ export class SealThreads {
       archive: this.#options.archive,
       failures: port2,
     };
-    new Worker(new URL("./seal-worker.ts", import.meta.url), {
+    const worker = new Worker(new URL("./seal-worker.ts", import.meta.url), {
       workerData,
       transferList: [port2],
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
-    }).unref();
+    });
+    worker.on("error", (error: Error) => {
+      this.#death ??= error;
+    });
+    worker.unref();
   }
 
   /**
@@ -121,13 +128,14 @@ export class SealThreads {
    * Hashes the archive region [start, end), whose entries are in the plan on disk, and hands over each entry's digests in order.
    * Regions must follow each other; `partSize` stays the same. Where `ahead` was told another part size, what was hashed by then is
    * read a second time: the plan has grown beyond the parts that S3 allows, so that is less than a part in five hundred.
+   * Throws the first Failure of a thread, CANCELLED, or INTERNAL for a thread that died.
    */
-  run(
+  async run(
     { start, end, partSize }: { readonly start: number; readonly end: number; readonly partSize: number },
     onEntry: (digests: EntryDigests) => void,
     onBytes: (bytes: number) => void,
-  ): void {
-    if (this.#partSize !== null && this.#partSize !== partSize) this.#startAgain();
+  ): Promise<void> {
+    if (this.#partSize !== null && this.#partSize !== partSize) await this.#startAgain();
     this.#partSize = partSize;
     const { control, run } = this.#ring;
     const last = this.#first + pieceCount(start, end);
@@ -137,7 +145,7 @@ export class SealThreads {
     for (const digests of this.#kept) onEntry(digests);
     this.#kept = [];
     while (this.#pieces < last) {
-      this.#waitFor(() => this.#isDone(this.#pieces));
+      await this.#waitFor(() => this.#isDone(this.#pieces));
       this.#take(onEntry);
       onBytes(pieceRange(run, this.#pieces - 1).end);
     }
@@ -146,18 +154,19 @@ export class SealThreads {
   }
 
   /** An archive that is being written is written again from its start. */
-  #startAgain(): void {
+  async #startAgain(): Promise<void> {
     this.stop();
-    const { control } = this.#ring;
-    const isEnded = () => Atomics.load(control, AT.ended) === this.#failures.length;
-    for (let seen = Atomics.load(control, AT.changes); !isEnded(); seen = Atomics.load(control, AT.changes))
-      Atomics.wait(control, AT.changes, seen, WAIT_MS);
+    await this.#waitFor(() => this.#areEnded());
     this.#failures = [];
     this.#kept = [];
     this.#pieces = 0;
     this.#buffers = createRingBuffers(this.#options.sha512);
     this.#ring = openRing(this.#buffers);
     this.#startAll();
+  }
+
+  #areEnded(): boolean {
+    return Atomics.load(this.#ring.control, AT.ended) === this.#failures.length;
   }
 
   #isDone(piece: number): boolean {
@@ -185,12 +194,12 @@ export class SealThreads {
     announce(this.#ring.control);
   }
 
-  /** Ends the threads; the part digests, and the archive's digest where the archive was written. All lower-case hex. */
-  finish(): { readonly parts: string[]; readonly archiveSha256: string | null } {
+  /** Ends the threads; the part digests, and the archive's digest where the archive was written. All lower-case hex. Throws as `run`. */
+  async finish(): Promise<{ readonly parts: string[]; readonly archiveSha256: string | null }> {
     const { control, partDigests } = this.#ring;
     Atomics.store(control, AT.finish, 1);
     announce(control);
-    this.#waitFor(() => Atomics.load(control, AT.ended) === this.#failures.length);
+    await this.#waitFor(() => this.#areEnded());
     const hex = (at: number) => Buffer.from(partDigests.slice(at, at + SHA256_SIZE)).toString("hex");
     const parts = Array.from({ length: Math.ceil(this.#end / (this.#partSize ?? this.#end)) }, (_, i) =>
       hex(i * SHA256_SIZE),
@@ -206,27 +215,28 @@ export class SealThreads {
     for (const port of this.#failures) port.close();
   }
 
-  #waitFor(isDone: () => boolean): void {
+  /**
+   * Blocks while the threads are at work. When nothing has changed for a while the event loop gets a turn, since it alone tells of a
+   * thread that died; on a slow machine that is a turn for nothing.
+   */
+  async #waitFor(isDone: () => boolean): Promise<void> {
     const { control } = this.#ring;
     for (;;) {
       const seen = Atomics.load(control, AT.changes);
       this.#throwFailure();
       if (isDone()) return;
       this.#options.checkCancelled();
-      Atomics.wait(control, AT.changes, seen, WAIT_MS);
+      if (Atomics.wait(control, AT.changes, seen, WAIT_MS) === "timed-out") await setImmediate();
     }
   }
 
   #throwFailure(): void {
+    if (this.#death !== undefined) throw threadDied(this.#death);
     if (Atomics.load(this.#ring.control, AT.stop) === 0) return;
+    // A thread posts its failure before it stops the others; ports that `stop` closed have nothing more to tell.
     for (const port of this.#failures) {
       const received = receiveMessageOnPort(port) as { message: Failure } | undefined;
       if (received !== undefined) throw new FailureError(received.message);
     }
-    throw fail(
-      "INTERNAL",
-      "A sealing thread ended without a reason.",
-      "Run the command again; if it happens again, report it.",
-    );
   }
 }

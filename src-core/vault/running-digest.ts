@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import { type FailureError, fail } from "../failing.ts";
+import { type FailureError, threadDied } from "../failing.ts";
 import type { DigestAnswer, DigestStep } from "./digest-worker.ts";
 
 /** Transfers hash at most this many streams at once; more threads would only take cores from the rest of the program. */
@@ -31,7 +31,8 @@ interface Waiting {
 
 /** One worker thread. It keeps the process alive only while an answer is due, so nobody has to close it. */
 class DigestThread {
-  ended = false;
+  /** Why it ended; null while it runs. */
+  ended: FailureError | null = null;
   readonly #worker = new Worker(new URL("./digest-worker.ts", import.meta.url));
   readonly #waiting = new Map<number, Waiting>();
   #calls = 0;
@@ -48,7 +49,7 @@ class DigestThread {
 
   /** A digest lives in one thread: once the thread has ended, every further step of it is refused, never begun anew. */
   send(digest: number, step: DigestStep["step"]): Promise<string | null> {
-    if (this.ended) return Promise.reject(threadEnded(null));
+    if (this.ended !== null) return Promise.reject(this.ended);
     const call = ++this.#calls;
     return new Promise((resolve, reject) => {
       this.#waiting.set(call, { resolve, reject });
@@ -58,14 +59,10 @@ class DigestThread {
   }
 
   #end(cause: unknown): void {
-    this.ended = true;
-    for (const { reject } of this.#waiting.values()) reject(threadEnded(cause));
+    this.ended ??= threadDied(cause);
+    for (const { reject } of this.#waiting.values()) reject(this.ended);
     this.#waiting.clear();
   }
-}
-
-function threadEnded(cause: unknown): FailureError {
-  return fail("INTERNAL", "A hashing thread ended early.", "Run the command again.", { cause });
 }
 
 const threads: DigestThread[] = [];
@@ -75,7 +72,7 @@ export function startDigest(): RunningDigest {
   const id = digests++;
   const slot = id % Math.min(MAX_THREADS, availableParallelism());
   let thread = threads[slot];
-  if (thread === undefined || thread.ended) {
+  if (thread === undefined || thread.ended !== null) {
     thread = new DigestThread();
     threads[slot] = thread;
   }
@@ -88,7 +85,7 @@ export function startDigest(): RunningDigest {
       return (await send("end")) ?? "";
     },
     async drop() {
-      if (!thread.ended) await send("drop");
+      if (thread.ended === null) await send("drop");
     },
   };
 }
