@@ -1,8 +1,5 @@
-/**
- * The closed list of what can go wrong. A face decides by code, never by message.
- * Adding a code: add it here with one line of meaning; every `switch` over codes then fails to compile until it is handled.
- */
-export const FAILURE_CODES = {
+/** The closed list of what can go wrong, each with its meaning. A face decides by code, never by message. */
+const FAILURE_CODES = {
   INVALID_INPUT: "an argument or a file has a form that is not accepted",
   PATH_NOT_FOUND: "a path named by the user does not exist",
   PATH_UNREADABLE: "the operating system refused to read a path",
