@@ -136,6 +136,14 @@ describe("an archive with its seal", () => {
   });
 });
 
+test("a package's id together with another seal is refused, never answered without it", async () => {
+  const { id } = await room.build("ev");
+  for (const remote of [false, true]) {
+    const outcome = await room.vault.verify({ target: id, seal: room.path("ev/a.txt"), remote });
+    expect(failureIn(outcome).code).toBe("INVALID_INPUT");
+  }
+});
+
 describe("signatures", () => {
   const passphrase = "correct horse";
   function keyFile(): string {
@@ -175,6 +183,29 @@ describe("signatures", () => {
     expect(swapped.verdict).toBe("valid");
     writeFileSync(signatureIn(second.folder), sound);
     expect(codesOf(await verify(second.archive))).toEqual(["SIGNATURE"]);
+    await reader.close();
+  });
+
+  test("of a package in a vault, those in the vault are verified, also where it is nowhere else", async () => {
+    const vault = await room.addVault();
+    const { id } = await room.build("ev", { keyFile: keyFile(), keyPassphrase: passphrase });
+    valueIn(await room.vault.packagePush({ package: id }));
+    const reader = await room.openOther("reader");
+    valueIn(await reader.vaultAddFolder({ name: "stick", path: vault }));
+    valueIn(await reader.engagementCreate({ id: Workroom.ENGAGEMENT, vault: "stick" }));
+    for (const device of [room.vault, reader]) {
+      const report = valueIn(await device.verify({ target: id, remote: true, full: true }));
+      expect(report).toMatchObject({ verdict: "valid", signatures: [{ state: "valid" }] });
+    }
+    const below = join(vault, "engagements", Workroom.ENGAGEMENT, "packages", id, "signatures");
+    const file = join(below, readdirSync(below)[0] ?? "");
+    writeFileSync(file, readFileSync(file, "utf8").replace(/"sig":"../, '"sig":"AA'));
+    for (const full of [false, true]) {
+      expect(codesOf(valueIn(await reader.verify({ target: id, remote: true, full })))).toEqual([
+        "SIGNATURE",
+      ]);
+    }
+    expect(readdirSync(room.home).filter((name) => name.startsWith(".signatures"))).toEqual([]);
     await reader.close();
   });
 

@@ -1,4 +1,5 @@
-import { resolve } from "node:path";
+import { mkdtemp } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import type {
   Finding,
   SignatureCheck,
@@ -10,16 +11,17 @@ import type { ParsedRequest } from "../../src-contract/vault-api.ts";
 import type { Core } from "../core.ts";
 import { appendEvent } from "../custody/custody-log.ts";
 import { exists } from "../durable-files.ts";
-
-import { asFailure } from "../failing.ts";
+import { asFailure, fail } from "../failing.ts";
 import { sealedHere } from "../package/build-journal.ts";
 import {
   type LocalPackage,
   loadPackage,
+  removeFolder,
   requireSealedManifest,
   resolvePackage,
 } from "../package/package-store.ts";
 import { rfc3339FromMs } from "../package/times.ts";
+import type { Vault } from "../ports.ts";
 import { checkSignatures } from "./check-signatures.ts";
 import { type FoundSeal, findTarget } from "./find-target.ts";
 import { sealFinding } from "./seal-rules.ts";
@@ -39,6 +41,7 @@ interface Verified {
 
 /**
  * Verifies a bag, an archive or a package and answers with all that was found. A path that exists wins over a package id.
+ * A package is held against the seal that this device or the vault holds; asking for another one is INVALID_INPUT.
  * The result of a package with a seal is kept, with its time, in the ledger and the custody log.
  */
 export async function verifyTarget(
@@ -57,6 +60,14 @@ export async function verifyTarget(
       seal: target.seal,
       signatures: target.seal?.signatures ?? null,
     });
+  }
+  if (request.seal !== undefined) {
+    throw fail(
+      "INVALID_INPUT",
+      `A package is held against the seal that this device or the vault holds, not against ${request.seal}.`,
+      "Name the archive or the bag instead of the package's id, or leave --seal out.",
+      { subject: request.seal },
+    );
   }
   if (request.remote) return verifyInVault(core, request, started, options);
   const summary = resolvePackage(core, request.target);
@@ -103,15 +114,23 @@ async function checkManifestBeside(local: LocalPackage): Promise<readonly Findin
   }
 }
 
-/** The seal of this device is trusted over the vault's; a package that is only in the vault is held against the seal there. */
+/**
+ * The seal of this device is trusted over the vault's; a package that is only in the vault is held against the seal there.
+ * Signatures are those in the vault, whatever this device holds.
+ */
 async function verifyInVault(
   core: Core,
   request: ParsedRequest<"verify">,
   started: string,
   options: CallOptions,
 ): Promise<VerificationReport> {
-  const { locatePackage } = await import("../transfer/package-source.ts");
-  const { seal, sealBytes, packageDigest, local } = await locatePackage(core, request.target);
+  const [{ locatePackage }, { vaultOfPackage }, { pullSignatures }, { packageKeys }] = await Promise.all([
+    import("../transfer/package-source.ts"),
+    import("../transfer/transport.ts"),
+    import("../transfer/pull-package.ts"),
+    import("../vault/vault-keys.ts"),
+  ]);
+  const { seal, sealBytes, packageDigest } = await locatePackage(core, request.target);
   const found: FoundSeal = {
     seal,
     bytes: Buffer.from(sealBytes),
@@ -119,13 +138,16 @@ async function verifyInVault(
     file: "seal.json",
     signatures: "",
   };
-  const verified = await verifyRemote(core, found, request.full, options);
-  return finish(core, request, {
-    started,
-    verified,
-    seal: found,
-    signatures: local === null ? null : `${local.folder}/signatures`,
-  });
+  const { vault } = await vaultOfPackage(core, seal);
+  const verified = await verifyRemote(core, vault, found, request.full, options);
+  const scratch = await mkdtemp(join(core.home.folder, ".signatures-"));
+  try {
+    const keys = packageKeys(seal.engagement, seal.packageId, seal.archive.slice(0, -".tar".length));
+    await pullSignatures(vault, keys, scratch, options.signal);
+    return await finish(core, request, { started, verified, seal: found, signatures: scratch });
+  } finally {
+    await removeFolder(scratch);
+  }
 }
 
 async function verifyPath(
@@ -181,15 +203,12 @@ function isKnown(core: Core, { seal, digest }: FoundSeal): boolean {
 
 async function verifyRemote(
   core: Core,
+  vault: Vault,
   seal: FoundSeal,
   full: boolean,
   options: CallOptions,
 ): Promise<Verified> {
-  const [{ vaultOfPackage }, { verifyStored }] = await Promise.all([
-    import("../transfer/transport.ts"),
-    import("../transfer/verify-stored.ts"),
-  ]);
-  const { vault } = await vaultOfPackage(core, seal.seal);
+  const { verifyStored } = await import("../transfer/verify-stored.ts");
   const stored = await verifyStored({
     vault,
     seal: seal.seal,
