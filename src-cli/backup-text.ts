@@ -5,10 +5,12 @@ import { visible } from "./terminal-text.ts";
 /** What a backup holds or a restore brought back, and what lies in neither. */
 export function backupText(heading: string, result: BackupResult): string {
   let text = `${heading} ${visible(result.folder)}\n\n`;
-  text += `  The ledger and ${amountText(result.packages.length, "package")}\n`;
+  const { length } = result.packages;
+  text += `  The ledger and ${length === 0 ? "no package: all are in a vault" : amountText(length, "package")}\n`;
   for (const id of result.packages) text += `    ${visible(id)}\n`;
   if (result.notHeld.length > 0) {
-    text += `\n  Not included: ${amountText(result.notHeld.length, "reference package")}, whose evidence lies only in its source folders\n`;
+    const these = amountText(result.notHeld.length, "reference package");
+    text += `\n  Without the evidence of ${these}: it lies only in the source folders\n`;
     for (const id of result.notHeld) text += `    ${visible(id)}\n`;
   }
   return text;

@@ -5,7 +5,7 @@ import { findingsText, findingTotals } from "./findings-text.ts";
 const plain = (_: unknown, text: string) => text;
 
 function finding(more: Partial<Finding>): Finding {
-  return { code: "DIGEST", severity: "error", rule: "RFC 8493, section 3", message: "differs", ...more };
+  return { code: "DIGEST", severity: "error", rule: "RFC 8493 3", message: "differs", ...more };
 }
 
 test("findings stand by code, errors before warnings, expected and actual together", () => {

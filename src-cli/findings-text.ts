@@ -39,6 +39,11 @@ function findingText(finding: Finding): string {
   return `    ${head}\n${comparison(finding)}`;
 }
 
+/** `RFC 8493 2.1.3` as a person cites it: `RFC 8493, section 2.1.3`. */
+function ruleText(rule: string): string {
+  return visible(rule.replace(/^(RFC \d+) (\d[\d.]*)$/, "$1, section $2"));
+}
+
 /** `3 errors, 1 warning`; `none`. */
 export function findingTotals(errors: number, warnings: number): string {
   const parts = [];
@@ -54,7 +59,7 @@ export function* findingsText(findings: readonly Finding[], paint: Paint): Gener
     if (first === undefined) continue;
     const amount = amountText(group.length, first.severity);
     let text = `\n  ${paint(first.severity === "error" ? "bad" : "doubtful", visible(first.code))}  ${amount}`;
-    text += `  ${paint("quiet", `(${visible(first.rule)})`)}\n`;
+    text += `  ${paint("quiet", `(${ruleText(first.rule)})`)}\n`;
     for (const finding of group.slice(0, SHOWN_PER_CODE)) text += findingText(finding);
     const more = group.length - SHOWN_PER_CODE;
     if (more > 0) text += `    and ${countText(more)} more (--json lists all)\n`;

@@ -1,5 +1,5 @@
-import { expect, test } from "vitest";
-import { amountText, countText, durationText, sizeText, timeText } from "./human-text.ts";
+import { expect, test, vi } from "vitest";
+import { amountText, countText, durationText, sizeText, TIME_COLUMNS, timeText } from "./human-text.ts";
 
 test.each([
   [0, "0 B"],
@@ -27,7 +27,21 @@ test.each([
   expect(durationText(milliseconds)).toBe(text);
 });
 
-test("times are local, and what is no time is shown harmless", () => {
-  expect(timeText("2026-11-21T11:41:00.123456789Z")).toMatch(/^2026-11-2[012] \d\d:\d\d$/);
+test.each([
+  ["UTC", "2026-11-21 11:41 +00:00"],
+  ["Europe/Berlin", "2026-11-21 12:41 +01:00"],
+  ["Asia/Kolkata", "2026-11-21 17:11 +05:30"],
+  ["America/St_Johns", "2026-11-21 08:11 -03:30"],
+])("times are local and name their zone: %s", (zone, text) => {
+  vi.stubEnv("TZ", zone);
+  try {
+    expect(timeText("2026-11-21T11:41:00.123456789Z")).toBe(text);
+    expect(text).toHaveLength(TIME_COLUMNS);
+  } finally {
+    vi.unstubAllEnvs();
+  }
+});
+
+test("what is no time is shown harmless", () => {
   expect(timeText("\u001b[2J")).toBe("\\x1b[2J");
 });

@@ -23,13 +23,26 @@ export function amountText(count: number, noun: string): string {
   return `${countText(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** A UTC time of the contract as local time, to the minute. Text that is no time is shown as it is. */
+const two = (value: number) => String(value).padStart(2, "0");
+
+/** Columns of a time as `timeText` gives it: `2026-11-21 15:39 +01:00`. */
+export const TIME_COLUMNS = 23;
+
+/**
+ * A UTC time of the contract as local time, to the minute, with its distance from UTC, so that it means the same to a reader
+ * elsewhere: `2026-11-21 15:39 +01:00`. Text that is no time is shown as it is.
+ */
 export function timeText(utc: string): string {
   const time = new Date(utc);
   if (Number.isNaN(time.getTime())) return visible(utc);
-  const two = (value: number) => String(value).padStart(2, "0");
   const day = `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
-  return `${day} ${two(time.getHours())}:${two(time.getMinutes())}`;
+  return `${day} ${two(time.getHours())}:${two(time.getMinutes())} ${zoneText(-time.getTimezoneOffset())}`;
+}
+
+/** Minutes east of UTC as RFC 3339 writes them: `+05:30`. */
+function zoneText(minutesEast: number): string {
+  const minutes = Math.abs(minutesEast);
+  return `${minutesEast < 0 ? "-" : "+"}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
 }
 
 /** A span of time: `0.4 s`, `42 s`, `3 min 05 s`, `2 h 10 min`. */

@@ -1,4 +1,5 @@
 import { keepCompiledCode } from "./compile-cache.ts";
+import { visible } from "./terminal-text.ts";
 
 /** The first signal asks the work to end cleanly; the second finds the system's own handling again and kills. */
 function stopOnSignals(): AbortSignal {
@@ -7,8 +8,9 @@ function stopOnSignals(): AbortSignal {
     process.off("SIGINT", stop);
     process.off("SIGTERM", stop);
     controller.abort();
-    if (process.stderr.isTTY)
-      process.stderr.write("\r\u001b[2KStopping. Press Ctrl-C again to end at once.\n");
+    if (!process.stderr.isTTY) return;
+    const eraseProgress = process.env.TERM === "dumb" ? "" : "\r\u001b[2K";
+    process.stderr.write(`${eraseProgress}Stopping. Press Ctrl-C again to end at once.\n`);
   };
   process.on("SIGINT", stop);
   process.on("SIGTERM", stop);
@@ -17,7 +19,9 @@ function stopOnSignals(): AbortSignal {
 
 /** A fault outside any call ends with 2, "could not be done": Node's own 1 would say "not valid". */
 function faultIsNotAVerdict(error: unknown): void {
-  process.stderr.write(`error: Unexpected fault.\n${error instanceof Error ? error.stack : String(error)}\n`);
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const lines = text.split("\n").map((line) => `  ${visible(line.trim())}\n`);
+  process.stderr.write(`error: Unexpected fault.\n${lines.join("")}`);
   process.exit(2);
 }
 

@@ -5,9 +5,14 @@ import type { Column } from "./text-layout.ts";
 
 /** Where a package's bytes are, in words. */
 function holdingText(summary: PackageSummary): string {
-  const here = { held: "on this device", reference: "sealed, not held", remote: "not on this device" };
-  const stored = summary.storedIn === null ? "not stored" : `stored in ${visible(summary.storedIn)}`;
-  return `${here[summary.holding]}, ${stored}`;
+  const here = {
+    held: "on this device",
+    reference: "sealed, not held (by reference: the bytes are in the source folders)",
+    remote: "not on this device",
+  };
+  const stored =
+    summary.storedIn === null ? "in no vault yet" : `stored in vault ${visible(summary.storedIn)}`;
+  return `${here[summary.holding]}; ${stored}`;
 }
 
 /** The lines that every view of one package begins with. */
@@ -18,7 +23,7 @@ export function packageFields(summary: PackageSummary): (readonly [string, strin
     ["Title", orNone(summary.title)],
     ["Engagement", visible(summary.engagement)],
     ["Phase", orNone(summary.phase)],
-    ["Class", orNone(summary.retentionClass)],
+    ["Retention class", orNone(summary.retentionClass)],
     ["Sealed", timeText(summary.sealed)],
     ["Content", `${amountText(summary.files, "file")}, ${sizeText(summary.payloadSize)}`],
     ["Archive", sizeText(summary.archiveSize)],
@@ -33,7 +38,7 @@ export const PACKAGE_COLUMNS: readonly Column<PackageSummary>[] = [
   { heading: "NAME", cell: (summary) => visible(summary.name) },
   { heading: "ENGAGEMENT", cell: (summary) => visible(summary.engagement) },
   { heading: "FILES", cell: (summary) => countText(summary.files), side: "right" },
-  { heading: "SIZE", cell: (summary) => sizeText(summary.payloadSize), side: "right" },
+  { heading: "CONTENT", cell: (summary) => sizeText(summary.payloadSize), side: "right" },
   {
     heading: "HERE",
     cell: (summary) => ({ held: "yes", reference: "sources", remote: "no" })[summary.holding],

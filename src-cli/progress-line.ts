@@ -66,7 +66,8 @@ export function progressOnTerminal(stream: TextStream, now: () => number): Progr
       }
       if (time - drawn < INTERVAL_MS) return;
       drawn = time;
-      const columns = stream.columns ?? DEFAULT_COLUMNS;
+      // A terminal that does not know its width says 0.
+      const columns = stream.columns || DEFAULT_COLUMNS;
       shown = progressText(progress, time - began, progress.done - first, columns);
       stream.write(ERASE_LINE + shown, ignoreResult);
     },

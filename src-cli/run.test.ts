@@ -3,91 +3,9 @@ import type { Failure } from "../src-contract/failure.ts";
 import type { VerificationReport } from "../src-contract/findings.ts";
 import type { FileRecord } from "../src-contract/manifest.ts";
 import type { BuildResult, PackageSummary, VaultApi } from "../src-contract/vault-api.ts";
-import { Output, type TextStream } from "./output.ts";
-import { run } from "./run.ts";
-import type { OpenedVault } from "./session.ts";
+import { fakeVault, notAsked, strongroom } from "./run-fixtures.ts";
 
 const ID = "0197f3a2-0000-7000-8000-000000000001";
-
-const notAsked: Failure = { code: "INTERNAL", message: "This test does not ask for it.", nextStep: "None." };
-
-/** A vault that answers only what a test gives it; it remembers that it was closed. */
-function fakeVault(answers: Partial<VaultApi>): OpenedVault & { readonly closed: () => boolean } {
-  let isClosed = false;
-  const refuse = async () => ({ ok: false as const, failure: notAsked });
-  return {
-    engagementCreate: refuse,
-    engagementList: refuse,
-    engagementShow: refuse,
-    engagementSetVault: refuse,
-    packageBuild: refuse,
-    packageList: refuse,
-    packageShow: refuse,
-    packageFiles: refuse,
-    packagePush: refuse,
-    packagePull: refuse,
-    packageImport: refuse,
-    packageHandover: refuse,
-    verify: refuse,
-    manifestExport: refuse,
-    vaultAddFolder: refuse,
-    vaultList: refuse,
-    vaultHealth: refuse,
-    backup: refuse,
-    restore: refuse,
-    ...answers,
-    close: async () => {
-      isClosed = true;
-    },
-    closed: () => isClosed,
-  };
-}
-
-interface StreamOptions {
-  readonly isTTY?: boolean;
-  readonly error?: Error;
-}
-
-function textStream(options: StreamOptions = {}): TextStream & { text: string } {
-  const stream = {
-    text: "",
-    isTTY: options.isTTY ?? false,
-    columns: 80,
-    write(text: string, done: (error?: Error | null) => void) {
-      if (options.error === undefined) stream.text += text;
-      done(options.error ?? null);
-      return true;
-    },
-    on: () => undefined,
-  };
-  return stream;
-}
-
-interface RunOptions {
-  readonly vault?: OpenedVault;
-  readonly out?: StreamOptions;
-  readonly err?: StreamOptions;
-  readonly env?: NodeJS.ProcessEnv;
-  readonly secret?: string;
-}
-
-async function strongroom(argv: readonly string[], options: RunOptions = {}) {
-  const out = textStream(options.out);
-  const err = textStream(options.err);
-  let time = 0;
-  const exitCode = await run(argv, {
-    output: new Output(out, err),
-    env: options.env ?? {},
-    signal: new AbortController().signal,
-    now: () => {
-      time += 1000;
-      return time;
-    },
-    openVault: async () => ({ ok: true, value: options.vault ?? fakeVault({}) }),
-    askSecret: async () => ({ ok: true, value: options.secret ?? "" }),
-  });
-  return { exitCode, out: out.text, err: err.text };
-}
 
 function report(more: Partial<VerificationReport>): VerificationReport {
   return {
@@ -125,48 +43,6 @@ const built: BuildResult = {
   package: summary,
   signed: false,
 };
-
-describe("usage", () => {
-  test.each([
-    [["package"], "'strongroom package' needs one of: build, list"],
-    [["package", "bild"], "Unknown command 'bild'"],
-    [["verify"], "Missing required argument 'target'"],
-    [["verify", "x", "y"], "Too many arguments"],
-    [["verify", "x", "--no-such"], "Unknown option '--no-such'"],
-    [["package", "build", "acme", "x"], "'--name <name>' not specified"],
-    [["package", "build", "acme", "x", "--name", "n", "--meta", "=v"], "Write it as key=value."],
-    [["package", "build", "acme", "x", "--name", "n", "--meta", "k=1", "--meta", "k=2"], "given twice"],
-    [["package", "build", "acme", "x", "--name", "a b"], '--name "a b": use 1 to 80'],
-    [["package", "build", "UPPER", "x", "--name", "a"], '<engagement> "UPPER": use 2 to 63'],
-    [["package", "build", "acme", "", "--name", "a"], '<path...> "": must not be empty'],
-    [["package", "build", "acme", "x", "--name", "a", "--class", "A b"], '--class "A b"'],
-    [["package", "show", "xyz"], '<package> "xyz": must be a package id'],
-    [["manifest", "export", "0197", "--format", "pdf", "--out", "x"], "Allowed choices are json"],
-    [["engagement", "create", "\u001b[2J"], '"\\x1b[2J"'],
-  ])("%j is refused with INVALID_INPUT", async (argv, message) => {
-    const asText = await strongroom(argv);
-    expect(asText.exitCode).toBe(2);
-    expect(asText.out).toBe("");
-    expect(asText.err).toMatch(/^error: .+\nnext: Run 'strongroom.* --help' to see what it takes\.\n$/);
-    expect(asText.err).toContain(message);
-
-    const asJson = await strongroom([...argv, "--json"]);
-    expect(asJson.exitCode).toBe(2);
-    expect(asJson.err).toBe("");
-    expect(JSON.parse(asJson.out)).toMatchObject({ ok: false, failure: { code: "INVALID_INPUT" } });
-  });
-
-  test("help and version are results", async () => {
-    for (const argv of [[], ["--help"], ["help"]]) {
-      const shown = await strongroom(argv);
-      expect(shown.exitCode).toBe(0);
-      expect(shown.out).toContain("From evidence to a verified package:");
-    }
-    expect((await strongroom(["package", "build", "--help"])).out).toContain("Examples:");
-    expect((await strongroom(["help", "verify"])).out).toContain("bag folder");
-    expect((await strongroom(["--version"])).out).toMatch(/^\d+\.\d+\.\d+\n$/);
-  });
-});
 
 describe("package build", () => {
   test("prints the id alone on the first line, and nothing else when quiet", async () => {
@@ -231,6 +107,10 @@ describe("package build", () => {
     expect(drawn).toMatch(/^hash /);
     expect((await strongroom(argv, { vault })).err).toBe("");
     expect((await strongroom([...argv, "--json"], { vault, err: { isTTY: true } })).err).toBe("");
+    const dumb = await strongroom(argv, { vault, err: { isTTY: true }, env: { TERM: "dumb" } });
+    expect(dumb.err).toBe("");
+    const widthUnknown = await strongroom(argv, { vault, err: { isTTY: true, columns: 0 } });
+    expect(widthUnknown.err).toContain("1 of 2 files");
   });
 });
 
@@ -273,11 +153,18 @@ describe("verify", () => {
     const refused = await verify(outcome, "--remote");
     expect(refused.exitCode).toBe(2);
     expect(refused.out).toMatch(/^ATTESTED {2}/);
-    expect(refused.err).toContain("--accept-attested");
+    expect(refused.out).not.toContain("Content");
+    expect(refused.err).toMatch(/^error: .+\nnext: .+--accept-attested.+\n$/);
     const json = await verify(outcome, "--remote", "--json");
     expect(json.exitCode).toBe(2);
     expect(JSON.parse(json.out)).toMatchObject({ ok: false, failure: { code: "ATTESTED_ONLY" } });
     expect((await verify(outcome, "--remote", "--accept-attested")).exitCode).toBe(0);
+  });
+
+  test("of an archive in a vault no files are counted: none was looked at", async () => {
+    const counts = { files: 0, bytes: 2048, parts: 1, errors: 0, warnings: 0 };
+    const { out } = await verify({ ok: true, value: report({ method: "stored archive", counts }) });
+    expect(out).toMatch(/^ +Content +2\.0 KiB, 1 part$/m);
   });
 
   test("a failure: 2, with its own verdict line", async () => {
@@ -327,6 +214,16 @@ describe("package files", () => {
     const { ok, value } = JSON.parse(json.out);
     expect([ok, value.total, value.files.length]).toEqual([true, 25_000, 25_000]);
     expect(value.files[24_999]).toEqual(record(24_999));
+  });
+
+  test("a long media type is cut, so that paths stand in line", async () => {
+    const mediaType = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
+    const files = [record(0), { ...record(1), mediaType }];
+    const vault = fakeVault({ packageFiles: async () => ({ ok: true, value: { total: 2, files } }) });
+    const { out } = await strongroom(["package", "files", "0197f3a2"], { vault });
+    const [heading, ...lines] = out.trimEnd().split("\n");
+    const column = heading?.indexOf("PATH");
+    expect(lines.map((line) => line.indexOf("data/"))).toEqual([column, column]);
   });
 
   test("a page that cannot be read makes the whole a failure, in a document that still parses", async () => {

@@ -14,19 +14,42 @@ function version(): string {
 
 /** The words of a command line that may name a command: `["package", "build", ...]`. */
 function leadingWords(argv: readonly string[]): string[] {
-  const words = argv.filter((argument) => !argument.startsWith("-"));
-  return words[0] === "help" ? words.slice(1) : words;
+  return argv.filter((argument) => !argument.startsWith("-"));
 }
+
+/** `help package build` and `package help build` as `package build --help`: commander's own help command knows one word only. */
+function withHelpAsOption(argv: readonly string[]): readonly string[] {
+  const words: string[] = [];
+  for (const [index, argument] of argv.entries()) {
+    if (argument.startsWith("-")) continue;
+    if (argument === "help") return [...argv.slice(0, index), ...argv.slice(index + 1), "--help"];
+    words.push(argument);
+    if (GROUPS[words.join(" ")] === undefined) break;
+  }
+  return argv;
+}
+
+const JSON_OPTION = ["--json", "print one JSON document"] as const;
+const HELP_OPTION = ["-h, --help", "show this help"] as const;
 
 /** Finds or makes the command under which `words` is to be registered. */
 function commandAt(program: Command, words: readonly string[]): Command {
   let command = program;
   for (const [index, word] of words.entries()) {
     const known = command.commands.find((child) => child.name() === word);
-    const description = GROUPS[words.slice(0, index + 1).join(" ")] ?? "";
-    command = known ?? command.command(word).description(description);
+    command = known ?? newCommand(command, word, GROUPS[words.slice(0, index + 1).join(" ")]);
   }
   return command;
+}
+
+/** A command, or with a description a group of them. */
+function newCommand(parent: Command, word: string, groupDescription: string | undefined): Command {
+  const command = parent.command(word).helpOption(...HELP_OPTION);
+  if (groupDescription === undefined) return command;
+  return command
+    .description(groupDescription)
+    .option(...JSON_OPTION)
+    .helpCommand(false);
 }
 
 /** The whole command line with one command defined in full: the one that `argv` names. */
@@ -34,10 +57,12 @@ async function commandLine(argv: readonly string[], session: Session, write: (te
   const program = new Command("strongroom")
     .description("Seals evidence into packages that anyone can verify, keeps them, and proves them.")
     .version(version(), "-V, --version", "print the version")
-    .option("--json", "print one JSON document")
+    .option(...JSON_OPTION)
+    .helpOption(...HELP_OPTION)
+    .helpCommand(false)
     .enablePositionalOptions()
-    .helpCommand("help [command]", "show help")
     .addHelpText("after", FIRST_STEPS)
+    .configureHelp({ subcommandTerm: (command) => command.name() })
     .configureOutput({ writeOut: write, writeErr: () => undefined })
     .exitOverride();
   const named = leadingWords(argv);
@@ -46,20 +71,33 @@ async function commandLine(argv: readonly string[], session: Session, write: (te
     const command = commandAt(program, words).description(entry.summary);
     if (words.some((word, index) => named[index] !== word)) continue;
     const { define } = await entry.load();
-    define(command.option("--json", "print one JSON document"), session);
+    define(command, session);
+    // Last of the command's own options. A usage line names the options that must be there.
+    command.option(...JSON_OPTION);
+    const needed = command.options.filter((option) => option.mandatory).map((option) => `${option.flags} `);
+    command.usage(`${needed.join("")}[options]${argumentsText(command)}`);
   }
   return program;
 }
 
-/** The command that `argv` names, as far as it is known: whose help is the next step after a usage error. */
-function namedCommand(program: Command, argv: readonly string[]): Command {
+function argumentsText(command: Command): string {
+  return command.registeredArguments
+    .map((argument) => {
+      const name = `${argument.name()}${argument.variadic ? "..." : ""}`;
+      return argument.required ? ` <${name}>` : ` [${name}]`;
+    })
+    .join("");
+}
+
+/** The command that `argv` names, as far as it is known, and the word of a group that is no command of it. */
+function namedCommand(program: Command, argv: readonly string[]): { command: Command; unknown?: string } {
   let command = program;
   for (const word of leadingWords(argv)) {
     const child = command.commands.find((candidate) => candidate.name() === word);
-    if (child === undefined) break;
+    if (child === undefined) return command.commands.length === 0 ? { command } : { command, unknown: word };
     command = child;
   }
-  return command;
+  return { command };
 }
 
 function usageMessage(error: CommanderError, command: Command): string {
@@ -94,8 +132,9 @@ async function reportFault(error: unknown, session: Session, json: boolean): Pro
   );
 }
 
-/** Runs the command that `argv` names; answers on the session. Throws OutputError only. */
-async function answer(argv: readonly string[], session: Session): Promise<void> {
+/** Runs the command that `typed` names; answers on the session. Throws OutputError only. */
+async function answer(typed: readonly string[], session: Session): Promise<void> {
+  const argv = withHelpAsOption(typed);
   const json = asksForJson(argv);
   let help = "";
   const program = await commandLine(argv, session, (text) => {
@@ -106,9 +145,11 @@ async function answer(argv: readonly string[], session: Session): Promise<void> 
   } catch (error) {
     if (error instanceof OutputError) throw error;
     if (!(error instanceof CommanderError)) return await reportFault(error, session, json);
-    if (error.exitCode === 0) return await session.output.result(help);
-    const command = namedCommand(program, argv);
-    await session.fail(json, usageFailure(usageMessage(error, command), fullName(command)));
+    const { command, unknown } = namedCommand(program, argv);
+    if (error.exitCode === 0 && unknown === undefined) return await session.output.result(help);
+    const message = error.exitCode === 0 ? `Unknown command '${unknown}'.` : usageMessage(error, command);
+    // Its help is the next step.
+    await session.fail(json, usageFailure(message, fullName(command)));
   }
 }
 

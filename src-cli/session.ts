@@ -62,7 +62,8 @@ export class Session {
     if (wantsJson(command)) return await this.#printJson(answer);
     const text = job.text(outcome.value, painter(this.output, this.surroundings.env));
     for (const piece of typeof text === "string" ? [text] : text) await this.output.result(piece);
-    if (typeof judged !== "number") await this.output.note(failureText(judged));
+    // The text says all that the failure's details hold.
+    if (typeof judged !== "number") await this.output.note(failureText({ ...judged, details: undefined }));
   }
 
   /** Checks a request, opens the vault for `work`, shows its progress, and closes the vault whatever happens. */
@@ -79,7 +80,8 @@ export class Session {
     const opened = await this.surroundings.openVault();
     if (!opened.ok) return opened;
     const { signal, now } = this.surroundings;
-    const onTerminal = this.output.errors.isTTY === true && !wantsJson(command);
+    const dumb = this.surroundings.env.TERM === "dumb";
+    const onTerminal = this.output.errors.isTTY === true && !dumb && !wantsJson(command);
     const progress = onTerminal ? progressOnTerminal(this.output.errors, now) : null;
     try {
       return await work(opened.value, {

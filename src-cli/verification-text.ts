@@ -14,7 +14,7 @@ function methodText(method: VerificationMethod): string {
     case "bag":
       return "every file was read and compared with the bag's manifests; there is no seal";
     case "sealed archive":
-      return "every part of the archive was read; headers, manifest.json and manifest-sha256.txt agree or are reported";
+      return "every part of the archive was read; its headers and manifests were compared; no file's digest was computed again (--full does)";
     case "sealed archive, full":
       return "every part of the archive was read, and every file's digest computed again";
     case "sealed bag":
@@ -24,7 +24,7 @@ function methodText(method: VerificationMethod): string {
     case "stored archive":
       return "every part of the archive in the vault was read and held against the seal; its manifests were not read";
     case "attested by the store":
-      return "the store's own record was compared with the seal; no byte was read";
+      return "the store's own record was compared with the seal; no byte of the archive was read";
     default:
       return assertNever(method);
   }
@@ -52,17 +52,24 @@ function signaturesText(signatures: readonly SignatureCheck[], sealed: boolean):
   return sealed ? "none: nobody signed this package" : null;
 }
 
+/** What was read: files where they were looked at, else the archive's bytes, else nothing. */
+function contentText({ method, counts }: VerificationReport): string | null {
+  if (method === "attested by the store") return null;
+  const files = method === "stored archive" ? [] : [amountText(counts.files, "file")];
+  const parts = counts.parts === undefined ? [] : [amountText(counts.parts, "part")];
+  return [...files, sizeText(counts.bytes), ...parts].join(", ");
+}
+
 /** The report of a verification: verdict first, then what was done, then findings by code, then signatures. */
 export function* verificationText(report: VerificationReport, paint: Paint): Generator<string> {
   const { counts } = report;
-  const parts = counts.parts === undefined ? "" : `, ${amountText(counts.parts, "part")}`;
   yield banner(report, paint);
   yield fields([
     ["Method", methodText(report.method)],
     ["Package", report.packageId === undefined ? null : visible(report.packageId)],
     ["Package digest", report.packageDigest === undefined ? null : visible(report.packageDigest)],
     ["BagIt version", report.bagitVersion === undefined ? null : visible(report.bagitVersion)],
-    ["Content", `${amountText(counts.files, "file")}, ${sizeText(counts.bytes)}${parts}`],
+    ["Content", contentText(report)],
     ["Findings", findingTotals(counts.errors, counts.warnings)],
     ["Signatures", signaturesText(report.signatures, report.sealed)],
     ["Took", durationText(Date.parse(report.finished) - Date.parse(report.started))],

@@ -27,7 +27,7 @@ export type VerificationMethod =
   | "reference sources"
   /** Every part of the archive in the vault was read and has its sealed digest; its headers and manifests were not read. */
   | "stored archive"
-  /** The store's own record of size (and digest, where it keeps one); no byte was read. */
+  /** The store's own record of size (and digest, where it keeps one); no byte of the archive was read. */
   | "attested by the store";
 
 export interface SignatureCheck {

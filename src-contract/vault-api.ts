@@ -12,20 +12,23 @@ import {
 import type { CallOptions } from "./progress.ts";
 import type { Seal } from "./seal.ts";
 
+const EMPTY = "must not be empty";
+const NOT_UNICODE = "must be valid Unicode";
+const atMost = (longest: number) => `must have at most ${longest} characters`;
+
 /** A package id, whole or shortened to a unique prefix of at least four characters. */
 const packageRefSchema = z
   .string()
   .regex(/^[0-9a-f][0-9a-f-]{3,35}$/i, "must be a package id, or its first characters (four or more)");
 const localPathSchema = z
   .string()
-  .min(1, "must not be empty")
+  .min(1, EMPTY)
   .refine((path) => !path.includes("\0"), "must not hold a NUL character")
-  .refine((path) => isWellFormed(path), "must be valid Unicode");
+  .refine((path) => isWellFormed(path), NOT_UNICODE);
 
 /** Free text: no half characters, which no file of a package can hold. */
 const textSchema = (longest: number) =>
-  z.string().trim().min(1).max(longest).refine(isWellFormed, NOT_UNICODE);
-const NOT_UNICODE = "must be valid Unicode";
+  z.string().trim().min(1, EMPTY).max(longest, atMost(longest)).refine(isWellFormed, NOT_UNICODE);
 
 /** String.prototype.isWellFormed, which the oldest browsers of the faces do not have. */
 function isWellFormed(text: string): boolean {
@@ -59,8 +62,15 @@ export const requestSchemas = {
     phase: phaseSchema.optional(),
     metadata: z
       .record(
-        z.string().min(1).max(200).refine(isWellFormed, NOT_UNICODE),
-        z.string().max(10_000).refine(isWellFormed, NOT_UNICODE),
+        z
+          .string()
+          .min(1, EMPTY)
+          .max(200, `the key ${atMost(200)}`)
+          .refine(isWellFormed, NOT_UNICODE),
+        z
+          .string()
+          .max(10_000, `the value ${atMost(10_000)}`)
+          .refine(isWellFormed, NOT_UNICODE),
       )
       .default({}),
     mode: z.enum(["copy", "reference"]).default("copy"),
@@ -78,7 +88,7 @@ export const requestSchemas = {
   packageFiles: z.strictObject({
     package: packageRefSchema,
     /** Part of a path, compared without regard to case. */
-    search: z.string().max(500).optional(),
+    search: z.string().max(500, atMost(500)).optional(),
     offset: z.number().int().nonnegative().default(0),
     limit: z.number().int().min(1).max(10_000).default(1000),
   }),
@@ -87,7 +97,7 @@ export const requestSchemas = {
     package: packageRefSchema,
     to: localPathSchema,
     /** One payload path (`data/...`) instead of the whole package. */
-    file: z.string().min(1).optional(),
+    file: z.string().min(1, EMPTY).optional(),
     as: z.enum(["bag", "tar"]).default("bag"),
   }),
   packageImport: z.strictObject({ path: localPathSchema }),
@@ -186,7 +196,7 @@ export interface PushResult {
   readonly bytes: number;
   /** True when it was in the vault before this call. */
   readonly alreadyStored: boolean;
-  /** How the end check was done: `read back`, `sha256 kept by the store`, ... */
+  /** How what was stored was checked: `read back`, `sha256 kept by the store`, ... */
   readonly method: string;
 }
 
@@ -194,7 +204,9 @@ export interface PullResult {
   readonly package: string;
   /** What was written, absolute. */
   readonly path: string;
+  /** Bytes that were read and held against the seal: the archive's, or those of the one file. */
   readonly bytes: number;
+  /** Payload files of the bag; 1 for an archive or a single file. */
   readonly files: number;
 }
 

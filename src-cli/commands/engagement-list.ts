@@ -22,7 +22,7 @@ export function define(command: Command, session: Session): void {
               { heading: "CLIENT", cell: (engagement) => visible(engagement.client ?? "-") },
               { heading: "VAULT", cell: (engagement) => visible(engagement.vault ?? "-") },
               { heading: "PACKAGES", cell: (engagement) => countText(engagement.packages), side: "right" },
-              { heading: "SIZE", cell: (engagement) => sizeText(engagement.bytes), side: "right" },
+              { heading: "ARCHIVES", cell: (engagement) => sizeText(engagement.bytes), side: "right" },
               { heading: "CREATED", cell: (engagement) => timeText(engagement.created) },
             ],
             "No engagements yet. Begin one: strongroom engagement create <id>",

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { examples } from "../help-text.ts";
-import { amountText, sizeText, timeText } from "../human-text.ts";
+import { countText, sizeText, timeText } from "../human-text.ts";
 import type { Session } from "../session.ts";
 import { visible } from "../terminal-text.ts";
 import { fields } from "../text-layout.ts";
@@ -19,7 +19,7 @@ export function define(command: Command, session: Session): void {
             ["Name", visible(engagement.name)],
             ["Client", engagement.client === null ? null : visible(engagement.client)],
             ["Vault", engagement.vault === null ? "none" : visible(engagement.vault)],
-            ["Packages", `${amountText(engagement.packages, "package")}, ${sizeText(engagement.bytes)}`],
+            ["Packages", `${countText(engagement.packages)}, archives of ${sizeText(engagement.bytes)}`],
             ["Created", timeText(engagement.created)],
           ])}`,
       }),

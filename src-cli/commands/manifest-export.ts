@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import { EXPORT_FORMATS, type ExportFormat } from "../../src-contract/vault-api.ts";
 import { examples } from "../help-text.ts";
-import { amountText } from "../human-text.ts";
+import { countText } from "../human-text.ts";
 import type { Session } from "../session.ts";
 import { visible } from "../terminal-text.ts";
 import { fields } from "../text-layout.ts";
@@ -20,10 +20,13 @@ export function define(command: Command, session: Session): void {
     .requiredOption("--out <file>", "file to write; it must not exist yet")
     .addHelpText(
       "after",
-      examples(
+      `\nThe list is held against the seal before it is written.
+csv: UTF-8 without byte order mark; a value that a spreadsheet would take for a formula gets a ' in front.
+sha256sum: for 'sha256sum -c FILE', run in the unpacked package's folder.
+html: one page for people; it runs no script and loads nothing.\n${examples(
         "strongroom manifest export 0197f3a2 --format csv --out files.csv",
         "strongroom manifest export 0197f3a2 --format sha256sum --out SHA256SUMS",
-      ),
+      )}`,
     )
     .action((reference: string, { format, out }: Options) =>
       session.perform(command, {
@@ -33,7 +36,7 @@ export function define(command: Command, session: Session): void {
         text: (exported) =>
           `${visible(exported.out)}\n\n${fields([
             ["Format", exported.format],
-            ["Files", amountText(exported.files, "file")],
+            ["Files", countText(exported.files)],
             ["SHA-256", visible(exported.sha256)],
           ])}`,
       }),

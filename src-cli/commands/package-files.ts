@@ -4,13 +4,15 @@ import type { FileRecord } from "../../src-contract/manifest.ts";
 import type { VaultApi } from "../../src-contract/vault-api.ts";
 import { failureText } from "../failure-text.ts";
 import { examples } from "../help-text.ts";
-import { amountText, sizeText, timeText } from "../human-text.ts";
+import { amountText, sizeText, TIME_COLUMNS, timeText } from "../human-text.ts";
 import { jsonText } from "../json-text.ts";
 import { type Session, wantsJson } from "../session.ts";
-import { visible } from "../terminal-text.ts";
+import { cutToColumns, visible } from "../terminal-text.ts";
 
 /** A page is what is held in memory; a package may list millions of files. */
 const PAGE = 10_000;
+/** Most media types fit; a longer one is cut, since the paths after it must stay in line. --json gives it whole. */
+const TYPE_COLUMNS = 24;
 
 interface Page {
   readonly total: number;
@@ -21,7 +23,9 @@ type ReadPage = (offset: number) => Promise<Outcome<Page>>;
 
 function fileText(file: FileRecord): string {
   const size = sizeText(file.size).padStart(10);
-  return `${size}  ${timeText(file.modified)}  ${visible(file.mediaType).padEnd(24)}  ${visible(file.path)}\n`;
+  const time = timeText(file.modified).padEnd(TIME_COLUMNS);
+  const type = cutToColumns(visible(file.mediaType), TYPE_COLUMNS).padEnd(TYPE_COLUMNS);
+  return `${size}  ${time}  ${type}  ${visible(file.path)}\n`;
 }
 
 /** Prints page after page; answers with the total, or with the failure that ended it. */
@@ -58,7 +62,7 @@ async function printJson(session: Session, readPage: ReadPage, first: Page): Pro
 }
 
 async function printText(session: Session, readPage: ReadPage, first: Page): Promise<Failure | null> {
-  const heading = `${"SIZE".padStart(10)}  ${"MODIFIED".padEnd(16)}  ${"TYPE".padEnd(24)}  PATH\n`;
+  const heading = `${"SIZE".padStart(10)}  ${"MODIFIED".padEnd(TIME_COLUMNS)}  ${"TYPE".padEnd(TYPE_COLUMNS)}  PATH\n`;
   if (first.total > 0) await session.output.result(heading);
   const printed = await printPages(session, readPage, first, (page) => page.files.map(fileText).join(""));
   if (!printed.ok) {

@@ -3,6 +3,7 @@ import { examples } from "../help-text.ts";
 import { amountText, sizeText } from "../human-text.ts";
 import type { Session } from "../session.ts";
 import { visible } from "../terminal-text.ts";
+import { fields } from "../text-layout.ts";
 
 interface Options {
   readonly to: string;
@@ -18,15 +19,16 @@ export function define(command: Command, session: Session): void {
     .addOption(
       new Option("--as <form>", "an unpacked bag or the sealed archive")
         .choices(["bag", "tar"])
+        .conflicts("file")
         .default("bag"),
     )
     .addHelpText(
       "after",
-      examples(
+      `\nWhat arrives is held against the seal; a whole package brings its seal and signatures along. Nothing is overwritten.\n${examples(
         "strongroom package pull 0197f3a2 --to ./review",
         "strongroom package pull 0197f3a2 --to ./review --as tar",
         "strongroom package pull 0197f3a2 --to ./review --file data/exports/users.csv",
-      ),
+      )}`,
     )
     .action((reference: string, { to, file, as }: Options) =>
       session.perform(command, {
@@ -34,7 +36,13 @@ export function define(command: Command, session: Session): void {
         request: { package: reference, to, file, as },
         call: (vault, request, options) => vault.packagePull(request, options),
         text: (pulled) =>
-          `${visible(pulled.path)}\n\n  ${amountText(pulled.files, "file")}, ${sizeText(pulled.bytes)}\n`,
+          `${visible(pulled.path)}\n\n${fields([
+            [
+              "Written",
+              file === undefined && as === "bag" ? `a bag of ${amountText(pulled.files, "file")}` : "1 file",
+            ],
+            ["Read", `${sizeText(pulled.bytes)}, all as sealed`],
+          ])}`,
       }),
     );
 }

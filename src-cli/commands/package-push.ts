@@ -25,7 +25,7 @@ export function define(command: Command, session: Session): void {
             [
               ["Package", visible(pushed.package)],
               ["Size", sizeText(pushed.bytes)],
-              ["End check", visible(pushed.method)],
+              ["Checked in the vault", visible(pushed.method)],
             ],
           )}`,
       }),

@@ -1,0 +1,91 @@
+import type { Failure } from "../src-contract/failure.ts";
+import type { VaultApi } from "../src-contract/vault-api.ts";
+import { Output, type TextStream } from "./output.ts";
+import { run } from "./run.ts";
+import type { OpenedVault } from "./session.ts";
+
+export const notAsked: Failure = {
+  code: "INTERNAL",
+  message: "This test does not ask for it.",
+  nextStep: "None.",
+};
+
+/** A vault that answers only what a test gives it; it remembers that it was closed. */
+export function fakeVault(answers: Partial<VaultApi>): OpenedVault & { readonly closed: () => boolean } {
+  let isClosed = false;
+  const refuse = async () => ({ ok: false as const, failure: notAsked });
+  return {
+    engagementCreate: refuse,
+    engagementList: refuse,
+    engagementShow: refuse,
+    engagementSetVault: refuse,
+    packageBuild: refuse,
+    packageList: refuse,
+    packageShow: refuse,
+    packageFiles: refuse,
+    packagePush: refuse,
+    packagePull: refuse,
+    packageImport: refuse,
+    packageHandover: refuse,
+    verify: refuse,
+    manifestExport: refuse,
+    vaultAddFolder: refuse,
+    vaultList: refuse,
+    vaultHealth: refuse,
+    backup: refuse,
+    restore: refuse,
+    ...answers,
+    close: async () => {
+      isClosed = true;
+    },
+    closed: () => isClosed,
+  };
+}
+
+interface StreamOptions {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  readonly error?: Error;
+}
+
+function textStream(options: StreamOptions = {}): TextStream & { text: string } {
+  const stream = {
+    text: "",
+    isTTY: options.isTTY ?? false,
+    columns: options.columns ?? 80,
+    write(text: string, done: (error?: Error | null) => void) {
+      if (options.error === undefined) stream.text += text;
+      done(options.error ?? null);
+      return true;
+    },
+    on: () => undefined,
+  };
+  return stream;
+}
+
+interface RunOptions {
+  readonly vault?: OpenedVault;
+  readonly out?: StreamOptions;
+  readonly err?: StreamOptions;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly secret?: string;
+}
+
+/** Runs one command line against a vault of the test, and answers with all that it wrote. */
+export async function strongroom(argv: readonly string[], options: RunOptions = {}) {
+  const out = textStream(options.out);
+  const err = textStream(options.err);
+  let time = 0;
+  const exitCode = await run(argv, {
+    output: new Output(out, err),
+    env: options.env ?? {},
+    signal: new AbortController().signal,
+    now: () => {
+      time += 1000;
+      return time;
+    },
+    openVault: async () => ({ ok: true, value: options.vault ?? fakeVault({}) }),
+    askSecret: async () => ({ ok: true, value: options.secret ?? "" }),
+  });
+  return { exitCode, out: out.text, err: err.text };
+}
