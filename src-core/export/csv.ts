@@ -5,7 +5,8 @@ import type { Manifest } from "../package/manifest-reader.ts";
 /**
  * The file list as CSV (RFC 4180: CRLF, UTF-8 without byte order mark, header line). Columns: path, size (bytes), sha256, sha512 where
  * the package has it, mediaType, modified, offset (bytes). A value that a spreadsheet would take for a formula, beginning with
- * = + - @ TAB or CR, gets a ' in front (OWASP, "CSV Injection"); payload paths begin with data/ and so are never changed.
+ * = + - @ TAB or CR, gets a ' in front (OWASP, "CSV Injection"); payload paths begin with data/ and so are never changed. A value that
+ * holds a separator of other countries' spreadsheets (; TAB) is quoted, so that no part of a path becomes a cell of its own there.
  */
 export async function* csvText(manifest: Manifest): AsyncGenerator<string> {
   let columns: (keyof FileRecord)[] | undefined;
@@ -18,7 +19,7 @@ export async function* csvText(manifest: Manifest): AsyncGenerator<string> {
       columns,
       record_delimiter: "windows",
       escape_formulas: true,
-      quoted_match: /[\r\n]/,
+      quoted_match: /[\r\n;\t]/,
     });
   }
   if (columns === undefined) yield stringify([columnsFor(false)], { record_delimiter: "windows" });

@@ -195,6 +195,13 @@ describe("csv", () => {
     expect((await exported([], "csv")).text).toBe("path,size,sha256,mediaType,modified,offset\r\n");
   });
 
+  test("a path is one cell also where ; or TAB parts cells", async () => {
+    const records = ["data/a\t=1+1", "data/a;=1+1"].map((path) => record(path, "a"));
+    const { text } = await exported(records, "csv");
+    expect(text).toContain('\r\n"data/a\t=1+1",');
+    expect(text).toContain('\r\n"data/a;=1+1",');
+  });
+
   test.each(["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])("disarms the formula %j", async (mediaType) => {
     const { text } = await exported([record("data/a", "a", { mediaType })], "csv");
     expect(parse(text)[1]?.[3]).toBe(`'${mediaType}`);
@@ -213,6 +220,16 @@ describe("html", () => {
     expect(text).toContain('new<span class="code-point">U+000A</span>line');
     expect(text).toContain('zero<span class="code-point">U+200B</span>width');
     expect(text).toContain("&lt;title&gt; &amp; co");
+  });
+
+  test("metadata stand apart: no key of the sealer's can pass for a fact", async () => {
+    const { text } = await exported([record("data/a", "a")], "html", {
+      metadata: { "Archive SHA-256": "forged" },
+    });
+    const [facts = "", metadata = ""] = text.split("<h2>Metadata");
+    expect(facts).not.toContain("forged");
+    expect(metadata).toContain("<dt>Archive SHA-256</dt><dd>forged</dd>");
+    expect(facts).toContain("<dt>Files</dt><dd>1 file, 1 byte</dd>");
   });
 
   test("loads nothing, forbids scripts, states the package digest and how to verify", async () => {
@@ -248,7 +265,10 @@ describe("every format", () => {
     expect((await failureOf(exportManifest(request))).code).toBe("PATH_EXISTS");
     expect(readFileSync(out, "utf8")).toBe("kept");
     const elsewhere = { ...request, out: join(folder, "absent", "out") };
-    expect((await failureOf(exportManifest(elsewhere))).code).toBe("PATH_NOT_FOUND");
+    expect(await failureOf(exportManifest(elsewhere))).toMatchObject({
+      code: "PATH_NOT_FOUND",
+      message: expect.stringContaining(`The folder ${join(folder, "absent")} `),
+    });
     const stop = new AbortController();
     stop.abort();
     const stopped = exportManifest({ ...request, out: join(folder, "new") }, { signal: stop.signal });

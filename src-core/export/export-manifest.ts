@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { basename, dirname } from "node:path";
 import { assertNever } from "../../src-contract/failure.ts";
 import type { CallOptions, CancelSignal } from "../../src-contract/progress.ts";
 import type { Seal } from "../../src-contract/seal.ts";
@@ -6,7 +7,7 @@ import type { ExportFormat } from "../../src-contract/vault-api.ts";
 import { openFileSource } from "../archive/file-source.ts";
 import { countProgress } from "../bag/report-progress.ts";
 import { createFileDurably } from "../durable-files.ts";
-import { asFailure, fail, throwIfCancelled } from "../failing.ts";
+import { asFailure, type FailureError, fail, systemCode, throwIfCancelled } from "../failing.ts";
 import { type Manifest, readManifest } from "../package/manifest-reader.ts";
 import type { RangeSource } from "../ports.ts";
 import { bagitText, sha256sumText } from "./checksum-list.ts";
@@ -51,12 +52,21 @@ export async function exportManifest(
     const hash = createHash("sha256");
     const text = exportedText(format, manifest, opened, seal, packageDigest, options.signal);
     await createFileDurably(out, hashed(text, hash, options.signal)).catch((error: unknown) => {
-      throw asFailure(error, out);
+      throw systemCode(error) === "ENOENT" ? folderMissing(out, error) : asFailure(error, out);
     });
     return { files: manifest.header.fileCount, sha256: hash.digest("hex") };
   } finally {
     if (opened !== request.manifest) await opened.close();
   }
+}
+
+function folderMissing(out: string, cause: unknown): FailureError {
+  return fail(
+    "PATH_NOT_FOUND",
+    `The folder ${dirname(out)} does not exist, so ${basename(out)} cannot be written there.`,
+    "Make the folder, or name a file in one that exists.",
+    { subject: out, cause },
+  );
 }
 
 function exportedText(

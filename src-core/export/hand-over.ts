@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rename } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rename } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { CallOptions } from "../../src-contract/progress.ts";
 import type { HandoverResult, ParsedRequest } from "../../src-contract/vault-api.ts";
@@ -39,8 +39,11 @@ export async function handOver(
   await makeFolders(to).catch((error: unknown) => {
     throw asFailure(error, to);
   });
-  const draft = await mkdtemp(join(to, `.${name}-handover-`));
+  const scratch = await mkdtemp(join(to, `.${name}-handover-`));
   try {
+    // Not mkdtemp's folder itself, which nobody but its owner may enter: this one is for others.
+    const draft = join(scratch, "handover");
+    await mkdir(draft);
     const archivePath = await fetchArchive(core, place, draft, options);
     const { seal, packageDigest } = place;
     await requireSoundArchive(core, { archivePath, seal, packageDigest }, options);
@@ -56,9 +59,7 @@ export async function handOver(
       join(draft, `${name}.custody.jsonl`),
       events.map((event) => `${canonicalJson(event)}\n`).join(""),
     );
-    const scratch = await mkdtemp(join(draft, ".manifest-"));
     const { header } = await readManifest(await manifestOf(place, scratch, options));
-    await removeFolder(scratch);
     const signatures = await signatureFiles(join(draft, `${name}.signatures`));
     await createFileDurably(
       join(draft, "HOW-TO-VERIFY.txt"),
@@ -74,7 +75,8 @@ export async function handOver(
     await syncFolder(to);
     return { package: place.packageId, folder, files: (await readdir(folder)).sort() };
   } catch (error) {
-    await removeFolder(draft);
     throw asFailure(error, folder);
+  } finally {
+    await removeFolder(scratch);
   }
 }

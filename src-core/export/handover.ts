@@ -31,15 +31,22 @@ Package         ${manifest.name}
 Package id      ${manifest.packageId}
 Engagement      ${manifest.engagement}
 Sealed          ${manifest.sealed}
-Content         ${manifest.fileCount} files, ${manifest.payloadSize} bytes
-Archive         ${seal.archive}, ${seal.archiveSize} bytes
+Content         ${amount(manifest.fileCount, "file")}, ${amount(manifest.payloadSize, "byte")}
+Archive         ${seal.archive}, ${amount(seal.archiveSize, "byte")}
 Signatures      ${signatureFiles.length === 0 ? "none" : signatureFiles.length}
 Package digest  ${packageDigest}
 
 No special program is needed: the commands below are for a Linux shell in this folder.
 They unpack the archive and write a few small files here: copy the folder first if it is read-only.
 macOS: write "shasum -a 256" for "sha256sum". Windows: use WSL or Git Bash, or in PowerShell
-"Get-FileHash FILE" for "sha256sum FILE" and "tar xf" as it is.`;
+"Get-FileHash FILE" for "sha256sum FILE" and "tar xf" as it is.
+
+${manifest.name}.custody.jsonl is what the sender's device recorded of this package. Nothing below
+proves it.`;
+}
+
+function amount(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 function sealStep({ manifest, packageDigest }: HandoverFacts): [string, string] {
@@ -84,7 +91,7 @@ function filesStep({ seal, manifest }: HandoverFacts): [string, string] {
     sha256sum manifest.json tagmanifest-sha256.txt
     sha256sum --quiet -c tagmanifest-sha256.txt
     sha256sum --quiet -c manifest-sha256.txt
-    find data -type f -printf x | wc -c
+    find data -type f -print0 | tr -dc '\\000' | wc -c
     cd ..
 
 The digests must be

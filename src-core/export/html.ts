@@ -88,20 +88,28 @@ function facts(header: ManifestHeader, seal: Seal): string {
     ["Subject", header.subject],
     ["Phase", header.phase],
     ["Retention class", header.retentionClass],
-    ["Files", `${header.fileCount} (${header.payloadSize} bytes)`],
-    ["Archive", `${seal.archive} (${seal.archiveSize} bytes)`],
+    ["Files", `${amount(header.fileCount, "file")}, ${amount(header.payloadSize, "byte")}`],
+    ["Archive", `${seal.archive}, ${amount(seal.archiveSize, "byte")}`],
     ["Archive SHA-256", seal.archiveSha256],
     ["Manifest SHA-256", seal.manifestSha256],
     ["Created", header.created],
     ["Sealed", header.sealed],
     ["Device", header.device],
-    ...header.sources.map(({ name, path }): [string, string] => [`Source of data/${name}`, path]),
-    ...Object.entries(header.metadata),
   ];
+  const sources = header.sources.map(({ name, path }): [string, string] => [`data/${name}`, path]);
+  const metadata = Object.entries(header.metadata);
+  return (
+    termList("Package", rows) +
+    termList("Sources, on the sealing device", sources) +
+    (metadata.length === 0 ? "" : termList("Metadata, as the sealer gave them", metadata))
+  );
+}
+
+function termList(heading: string, rows: readonly [string, string | undefined][]): string {
   const items = rows.map(([term, value]) =>
     value === undefined ? "" : `<dt>${visibleText(term)}</dt><dd>${visibleText(value)}</dd>\n`,
   );
-  return `<h2>Package</h2>\n<dl>\n${items.join("")}</dl>\n`;
+  return `<h2>${heading}</h2>\n<dl>\n${items.join("")}</dl>\n`;
 }
 
 function howToVerify({ name }: ManifestHeader, seal: Seal): string {
@@ -144,6 +152,11 @@ function fileRow(record: FileRecord): string {
       ? ""
       : ` <span class="note">(the name says ${visibleText(record.mediaTypeByName)})</span>`;
   return `<tr><td><span class="path">${visibleText(record.path)}</span><span class="digest">${record.sha256}</span></td><td class="size">${grouped(record.size)}</td><td class="type">${visibleText(record.mediaType)}${other}</td><td class="modified">${record.modified.replace("T", " ").slice(0, -1)}</td></tr>\n`;
+}
+
+function amount(count: number, noun: string): string {
+  // visibleText would show the narrow spaces of `grouped` as code points.
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 /** Digits in groups of three, separated by narrow no-break spaces as ISO 80000-1 asks. */
