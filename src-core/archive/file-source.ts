@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { asFailure, fail, throwIfCancelled } from "../failing.ts";
+import { readFully } from "../full-io.ts";
 import type { RangeSource } from "../ports.ts";
 
 /** A regular file as a RangeSource; symlinks and special files are refused with PATH_NOT_EVIDENCE. `read` never reads short. */
@@ -23,7 +24,7 @@ export async function openFileSource(path: string): Promise<RangeSource> {
     async read(offset, target, signal) {
       throwIfCancelled(signal);
       try {
-        await readFully(handle, target, offset, path);
+        await readOrFail(handle, target, offset, path);
       } catch (error) {
         throw asFailure(error, path);
       }
@@ -33,22 +34,17 @@ export async function openFileSource(path: string): Promise<RangeSource> {
 }
 
 /** Fills `target`; a file that ends before is a SOURCE_CHANGED failure. */
-export async function readFully(
+export async function readOrFail(
   handle: FileHandle,
   target: Uint8Array,
   position: number,
   path: string,
 ): Promise<void> {
-  for (let filled = 0; filled < target.length; ) {
-    const { bytesRead } = await handle.read(target, filled, target.length - filled, position + filled);
-    if (bytesRead === 0) {
-      throw fail(
-        "SOURCE_CHANGED",
-        `${path} ends at byte ${position + filled}; more was there before.`,
-        "Restore the file as it was, then run the command again.",
-        { subject: path },
-      );
-    }
-    filled += bytesRead;
-  }
+  if (await readFully(handle, position, target)) return;
+  throw fail(
+    "SOURCE_CHANGED",
+    `${path} ends before byte ${position + target.length}; more was there before.`,
+    "Restore the file as it was, then run the command again.",
+    { subject: path },
+  );
 }

@@ -4,7 +4,7 @@ import type { CancelSignal } from "../../src-contract/progress.ts";
 import { asFailure, fail, systemCode, throwIfCancelled } from "../failing.ts";
 import { headerTime, type PlacedEntry, PlanReader } from "../package/plan-file.ts";
 import type { RangeSource } from "../ports.ts";
-import { readFully } from "./file-source.ts";
+import { readOrFail } from "./file-source.ts";
 import { header, TRAILER_SIZE } from "./tar-layout.ts";
 
 /** Small files are opened side by side, as far as the thread pool of libuv serves. */
@@ -105,7 +105,7 @@ async function readSource(entry: PlacedEntry, target: Uint8Array, position: numb
   try {
     const { size } = await handle.stat();
     if (size !== entry.size) throw resized(entry, size);
-    await readFully(handle, target, position, entry.source.toString());
+    await readOrFail(handle, target, position, entry.source.toString());
   } catch (error) {
     throw asFailure(error, entry.source.toString());
   } finally {

@@ -3,8 +3,9 @@
  * The types are shared with the pool; they vanish when the types are stripped.
  */
 import { createHash, hash } from "node:crypto";
-import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
+import { readFullySync } from "../full-io.ts";
 
 export type DigestAlgorithm = "md5" | "sha1" | "sha224" | "sha256" | "sha384" | "sha512";
 
@@ -64,14 +65,7 @@ function openRegular(path: string | Uint8Array): number {
 
 /** Fills the buffer from `position` as far as `wanted` and the file reach. */
 function fill(fd: number, position: number, wanted: number): number {
-  const target = Math.min(wanted, buffer.length);
-  let got = 0;
-  while (got < target) {
-    const read = readSync(fd, buffer, got, target - got, position + got);
-    if (read === 0) break;
-    got += read;
-  }
-  return got;
+  return readFullySync(fd, position, buffer.subarray(0, Math.min(wanted, buffer.length)));
 }
 
 function digest(fd: number, job: DigestJob, control: Int32Array): DigestResult {

@@ -1,5 +1,6 @@
 import { createHash, type Hash } from "node:crypto";
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
+import { writeFullySync } from "../full-io.ts";
 
 const FLUSH_LENGTH = 1024 * 1024;
 
@@ -45,8 +46,6 @@ export class DigestedFile {
     this.#sha256.update(bytes);
     this.#sha512?.update(bytes);
     this.#size += bytes.length;
-    for (let written = 0; written < bytes.length; ) {
-      written += writeSync(this.#descriptor, bytes, written, bytes.length - written);
-    }
+    writeFullySync(this.#descriptor, bytes);
   }
 }

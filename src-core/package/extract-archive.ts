@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
-import { closeSync, futimesSync, mkdirSync, openSync, writeSync } from "node:fs";
+import { closeSync, futimesSync, mkdirSync, openSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { FileRecord } from "../../src-contract/manifest.ts";
 import type { Progress } from "../../src-contract/progress.ts";
 import { asFailure, fail } from "../failing.ts";
+import { writeFullySync } from "../full-io.ts";
 import { ArchiveBytes } from "../verify/archive-bytes.ts";
 import { findTagEntries } from "../verify/tag-entries.ts";
 import { readManifest } from "./manifest-reader.ts";
@@ -130,10 +131,7 @@ class Target {
     try {
       const descriptor = openSync(file, "wx", 0o644);
       try {
-        fill((bytes) => {
-          for (let done = 0; done < bytes.length; )
-            done += writeSync(descriptor, bytes, done, bytes.length - done);
-        });
+        fill((bytes) => writeFullySync(descriptor, bytes));
         const time = Date.parse(modified.replace(/(\.\d{3})\d+Z$/, "$1Z")) / 1000;
         futimesSync(descriptor, time, time);
       } finally {

@@ -1,7 +1,8 @@
 import { createHash, type Hash } from "node:crypto";
-import { closeSync, openSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, openSync, unlinkSync } from "node:fs";
 import type { FileRecord, ManifestHeader, Omission } from "../../src-contract/manifest.ts";
 import { asFailure, type FailureError, fail } from "../failing.ts";
+import { writeFullySync } from "../full-io.ts";
 import {
   closingLine,
   type ListName,
@@ -172,9 +173,7 @@ export class ManifestWriter {
     this.#sha512?.update(bytes);
     this.#size += bytes.length;
     try {
-      for (let done = 0; done < bytes.length; ) {
-        done += writeSync(this.#descriptor, bytes, done, bytes.length - done);
-      }
+      writeFullySync(this.#descriptor, bytes);
     } catch (error) {
       throw this.#failed(error);
     }

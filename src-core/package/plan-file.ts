@@ -1,5 +1,6 @@
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { headerSize, padded } from "../archive/tar-layout.ts";
+import { writeFullySync } from "../full-io.ts";
 
 /**
  * The plan of a package: every entry of its archive in order, on disk, so that neither sealing nor a virtual tar holds a list of
@@ -106,12 +107,12 @@ export class PlanWriter {
       records.writeDoubleLE(this.#recordOffset, i * INDEX_RECORD);
       records.writeDoubleLE(headerOffset, i * INDEX_RECORD + 8);
     }
-    writeWhole(this.#index, records);
+    writeFullySync(this.#index, records);
     this.#nextPiece = last;
   }
 
   flush(): void {
-    writeWhole(this.#records, this.#buffer.subarray(0, this.#used));
+    writeFullySync(this.#records, this.#buffer.subarray(0, this.#used));
     this.#used = 0;
   }
 
@@ -135,12 +136,6 @@ function readTime(view: DataView, at: number): bigint {
   const value = view.getBigInt64(at + 16, true);
   const fraction = view.getUint32(at + 60, true);
   return fraction === 0 ? value : value * NS_PER_SECOND + BigInt(fraction - 1);
-}
-
-/** A disk that is nearly full takes a part of what it is given, without an error. */
-function writeWhole(descriptor: number, bytes: Uint8Array): void {
-  for (let written = 0; written < bytes.length; )
-    written += writeSync(descriptor, bytes, written, bytes.length - written);
 }
 
 /** Reads a plan in any place. Small synchronous reads; meant for worker threads and for one range at a time. */

@@ -1,8 +1,9 @@
 import { createHash, type Hash, hash as hashOnce } from "node:crypto";
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { type MessagePort, workerData } from "node:worker_threads";
 import { header, TRAILER_SIZE, writeHeader } from "../archive/tar-layout.ts";
 import { asFailure } from "../failing.ts";
+import { writeFullySync } from "../full-io.ts";
 import { SNIFF_SIZE, sniff } from "./content-kind.ts";
 import { headerTime, PIECE_SIZE, type PlacedEntry, PlanReader } from "./plan-file.ts";
 import {
@@ -222,10 +223,7 @@ function writeAndHashArchive(piece: number): void {
   if (thread.archive !== null) {
     const path = thread.archive;
     try {
-      const descriptor = openArchive(path);
-      for (let written = 0; written < bytes.length; ) {
-        written += writeSync(descriptor, bytes, written, bytes.length - written, start + written);
-      }
+      writeFullySync(openArchive(path), bytes, start);
     } catch (error) {
       throw asFailure(error, path);
     }

@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { fail, systemCode } from "../failing.ts";
+import { readFullySync } from "../full-io.ts";
 import type { PlanEntry } from "./plan-file.ts";
 
 /** Never follows a symlink, never waits for a pipe's other end. Windows knows neither flag. */
@@ -11,12 +12,9 @@ const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants
  */
 export function readUnchanged(entry: PlanEntry, target: Uint8Array, position: number): void {
   withSource(entry, (descriptor) => {
-    let filled = 0;
-    while (filled < target.length) {
-      const count = readSync(descriptor, target, filled, target.length - filled, position + filled);
-      if (count === 0) throw changed(entry, `it ends at byte ${position + filled}, not at ${entry.size}`);
-      filled += count;
-    }
+    const filled = readFullySync(descriptor, position, target);
+    if (filled < target.length)
+      throw changed(entry, `it ends at byte ${position + filled}, not at ${entry.size}`);
     const stats = fstatSync(descriptor, { bigint: true });
     if (stats.size !== BigInt(entry.size))
       throw changed(entry, `its size went from ${entry.size} to ${stats.size} bytes`);

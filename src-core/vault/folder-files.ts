@@ -53,22 +53,6 @@ function infoFrom(key: string, path: string, found: BigIntStats): ObjectInfo {
   };
 }
 
-/** Fills `target` from the file's position on; false when the file ends before. */
-export async function readFully(handle: FileHandle, position: number, target: Uint8Array): Promise<boolean> {
-  for (let filled = 0; filled < target.length; ) {
-    const { bytesRead } = await handle.read(target, filled, target.length - filled, position + filled);
-    if (bytesRead === 0) return false;
-    filled += bytesRead;
-  }
-  return true;
-}
-
-export async function writeFully(handle: FileHandle, position: number, bytes: Uint8Array): Promise<void> {
-  for (let written = 0; written < bytes.length; ) {
-    written += (await handle.write(bytes, written, bytes.length - written, position + written)).bytesWritten;
-  }
-}
-
 /** Runs work on an open file and closes it whatever happens. */
 export async function withFile<T>(
   path: string,

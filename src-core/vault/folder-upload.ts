@@ -4,8 +4,9 @@ import { basename, dirname, join } from "node:path";
 import type { CancelSignal } from "../../src-contract/progress.ts";
 import { publishFile, syncFolder } from "../durable-files.ts";
 import { asFailure, fail, systemCode } from "../failing.ts";
+import { readFully, writeFully } from "../full-io.ts";
 import type { PartBody, StoredPart, UploadRef, Vault } from "../ports.ts";
-import { READ, readFully, removeIfThere, storedInfo, WRITE, withFile, writeFully } from "./folder-files.ts";
+import { READ, removeIfThere, storedInfo, WRITE, withFile } from "./folder-files.ts";
 import type { FolderRoot } from "./folder-root.ts";
 import { digestRange } from "./pump-range.ts";
 

@@ -1,5 +1,6 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync } from "node:fs";
 import { asFailure } from "../failing.ts";
+import { readFullySync } from "../full-io.ts";
 import type { RangeSource } from "../ports.ts";
 
 /** What a walk in short steps reads at once. */
@@ -26,17 +27,11 @@ export class ArchiveBytes {
 
   /** Fills as much of `target` as the archive has from `offset` on; returns how many bytes that were. */
   read(offset: number, target: Uint8Array): number {
-    let filled = 0;
     try {
-      while (filled < target.length) {
-        const count = readSync(this.#descriptor, target, filled, target.length - filled, offset + filled);
-        if (count === 0) break;
-        filled += count;
-      }
+      return readFullySync(this.#descriptor, offset, target);
     } catch (error) {
       throw asFailure(error, this.#path);
     }
-    return filled;
   }
 
   /** The bytes [offset, offset + length), or fewer where the archive ends. */
