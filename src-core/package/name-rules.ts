@@ -1,5 +1,6 @@
 import type { Finding } from "../../src-contract/findings.ts";
 import { WINDOWS_DEVICE_NAME } from "../../src-contract/formats.ts";
+import { unsafePathReason } from "../bag/safe-path.ts";
 
 /** What a preflight can find, with its rule. Codes are stable: people filter by them. */
 const PREFLIGHT_RULES = {
@@ -67,10 +68,33 @@ const LITTER = /^(\.DS_Store|Thumbs\.db|\._.*)$/s;
 /** Microsoft, "Naming Files, Paths, and Namespaces": reserved characters and control characters 1 to 31. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the rule is about control characters
 const WINDOWS_FORBIDDEN = /[<>:"|?*\\\u0000-\u001f]/;
+const LONG_PATH = 240;
 const NON_ASCII = /[^\0-\x7f]/;
 
 export function isLitter(name: string): boolean {
   return LITTER.test(name);
+}
+
+/** Reports what may go wrong elsewhere with the names of one folder, whose path in the bag is `folder`. */
+export function reportNames(findings: PreflightFindings, folder: string, names: readonly string[]): void {
+  for (const group of twins(names)) {
+    const message = `${group.names.map((name) => JSON.stringify(name)).join(" and ")} in ${folder} are one name on some systems.`;
+    findings.add(group.code, `${folder}/${group.names[0]}`, message);
+  }
+  for (const name of names) {
+    const path = `${folder}/${name}`;
+    const obstacle = windowsObstacle(name);
+    if (obstacle !== null) findings.add("WINDOWS_NAME", path, `Windows cannot hold this name: ${obstacle}.`);
+    if (path.length > LONG_PATH)
+      findings.add("LONG_PATH", path, `The path is ${path.length} characters long.`);
+    const leaves = unsafePathReason(path);
+    if (leaves !== null)
+      findings.add(
+        "NAME_LEAVES_FOLDER",
+        path,
+        `The name is dangerous when unpacked elsewhere: ${leaves}. Rename it.`,
+      );
+  }
 }
 
 /** Why Windows cannot hold a file of this name, or null. */

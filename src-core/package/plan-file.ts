@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from "node:fs";
+import { type BigIntStats, closeSync, openSync, readSync } from "node:fs";
 import { headerSize, padded } from "../archive/tar-layout.ts";
 import { writeFullySync } from "../full-io.ts";
 
@@ -29,6 +29,22 @@ export interface PlacedEntry extends PlanEntry {
   readonly contentOffset: number;
   /** End of content and padding, where the next entry begins. */
   readonly end: number;
+}
+
+/** The entry of a regular file as the system describes it now; `stats` are of the file itself, not of what a link names. */
+export function planEntry(path: string, source: Buffer, stats: BigIntStats): PlanEntry {
+  return {
+    path,
+    source,
+    size: Number(stats.size),
+    modifiedNs: stats.mtimeNs,
+    changedNs: stats.ctimeNs,
+    bornNs: stats.birthtimeNs,
+    inode: stats.ino,
+    mode: Number(stats.mode),
+    uid: Number(stats.uid),
+    gid: Number(stats.gid),
+  };
 }
 
 /** An entry's time in its tar header: whole seconds, rounded down also before 1970. */

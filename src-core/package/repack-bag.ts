@@ -6,7 +6,7 @@ import type { Seal } from "../../src-contract/seal.ts";
 import { TRAILER_SIZE } from "../archive/tar-layout.ts";
 import { asFailure, cancelled, fail } from "../failing.ts";
 import { readManifest } from "./manifest-reader.ts";
-import { type PlanEntry, PlanWriter } from "./plan-file.ts";
+import { type PlanEntry, PlanWriter, planEntry } from "./plan-file.ts";
 import { SealThreads } from "./seal-threads.ts";
 import { wholeSeconds } from "./times.ts";
 
@@ -121,15 +121,7 @@ function bagEntry(bag: string, path: string, seconds: number, record?: FileRecor
     );
   }
   return {
-    path,
-    source: Buffer.from(source),
-    size: Number(stats.size),
+    ...planEntry(path, Buffer.from(source), stats),
     modifiedNs: BigInt(seconds) * 1_000_000_000n,
-    changedNs: stats.ctimeNs,
-    bornNs: stats.birthtimeNs,
-    inode: stats.ino,
-    mode: Number(stats.mode),
-    uid: Number(stats.uid),
-    gid: Number(stats.gid),
   };
 }

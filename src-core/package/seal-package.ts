@@ -1,22 +1,22 @@
-import { closeSync, fdatasyncSync, lstatSync, openSync, statfsSync, writeFileSync } from "node:fs";
-import { ARCHIVE_LAYOUT, MANIFEST_FORMAT, MAX_PARTS, SEAL_FORMAT } from "../../src-contract/formats.ts";
-import type { FileRecord, ManifestHeader } from "../../src-contract/manifest.ts";
+import { closeSync, fdatasyncSync, openSync, statfsSync, writeFileSync } from "node:fs";
+import { ARCHIVE_LAYOUT, MAX_PARTS, SEAL_FORMAT } from "../../src-contract/formats.ts";
+import type { ManifestHeader } from "../../src-contract/manifest.ts";
 import type { Progress } from "../../src-contract/progress.ts";
 import type { Seal } from "../../src-contract/seal.ts";
 import { choosePartSize } from "../archive/part-plan.ts";
 import { TRAILER_SIZE } from "../archive/tar-layout.ts";
-import { bagitTxt, manifestLine, sealedBagInfoTxt } from "../bag/write-tags.ts";
+import { manifestLine } from "../bag/write-tags.ts";
 import { syncFiles } from "../durable-files.ts";
 import { asFailure, cancelled, fail } from "../failing.ts";
-import { DigestedFile, type FileDigests } from "./digested-file.ts";
+import { DigestedFile } from "./digested-file.ts";
 import { createManifestWriter } from "./manifest-writer.ts";
-import { mediaTypes } from "./media-type.ts";
 import { type PlacedEntry, PlanReader, PlanWriter } from "./plan-file.ts";
 import { rawPathOf } from "./raw-names.ts";
 import { sealBytes } from "./seal-bytes.ts";
 import type { SealedDraft, SealJob } from "./seal-job.ts";
 import { type EntryDigests, SealThreads } from "./seal-threads.ts";
-import { rfc3339, rfc3339FromMs } from "./times.ts";
+import { digestOf, fileRecord, manifestHeader, type TagFile, tagEntry, writeTagFiles } from "./tag-files.ts";
+import { rfc3339FromMs } from "./times.ts";
 import { SourceWalk, type WalkResult } from "./walk-sources.ts";
 
 /** How often the walk tells the sealing threads how far it is. */
@@ -109,10 +109,11 @@ class Sealing {
     if (archive !== null) this.#refuseFullDisk(payloadEnd);
 
     this.#report({ phase: "hash", done: 0, total: payloadEnd, unit: "bytes" });
-    const digests = await this.#hashPayload(walk, sealed, { start: 0, end: payloadEnd, partSize });
+    const header = manifestHeader(this.#job, walk, sealed);
+    const manifests = await this.#hashPayload(walk, header, { start: 0, end: payloadEnd, partSize });
     this.#report({ phase: "write manifest", done: walk.files, total: walk.files, unit: "files" });
-    const tags = this.#writeTags(digests, walk, sealed);
-    for (const tag of tags) plan.add(this.#tagEntry(tag.name, sealed));
+    const tags = writeTagFiles(this.#folder, this.#job, header, manifests);
+    for (const tag of tags) plan.add(tagEntry(this.#folder, tag.name, sealed));
     const archiveSize = plan.archiveOffset + TRAILER_SIZE;
     plan.close();
     if (Math.ceil(archiveSize / partSize) > MAX_PARTS) {
@@ -177,12 +178,11 @@ class Sealing {
 
   async #hashPayload(
     walk: WalkResult,
-    sealed: string,
+    header: ManifestHeader,
     region: { readonly start: number; readonly end: number; readonly partSize: number },
-  ): Promise<readonly Tag[]> {
+  ): Promise<readonly TagFile[]> {
     const { sha512 } = this.#job;
     const { storeNonUnicode } = this.#job.walk;
-    const header = this.#manifestHeader(walk, sealed);
     const manifest = await createManifestWriter(
       `${this.#folder}/manifest.json`,
       header,
@@ -210,116 +210,13 @@ class Sealing {
     } finally {
       plan.close();
     }
-    const tags: Tag[] = [
+    const tags: TagFile[] = [
       { name: "manifest.json", digests: manifest.finish() },
       { name: "manifest-sha256.txt", digests: sha256Manifest.finish() },
     ];
     if (sha512Manifest !== null) tags.push({ name: "manifest-sha512.txt", digests: sha512Manifest.finish() });
     return tags;
   }
-
-  #manifestHeader(walk: WalkResult, sealed: string): ManifestHeader {
-    const { title, producer, subject, phase, retentionClass, metadata } = this.#job.described;
-    return {
-      format: MANIFEST_FORMAT,
-      packageId: this.#job.packageId,
-      name: this.#job.name,
-      ...(title === undefined ? {} : { title }),
-      engagement: this.#job.engagement,
-      ...(producer === undefined ? {} : { producer }),
-      ...(subject === undefined ? {} : { subject }),
-      ...(phase === undefined ? {} : { phase }),
-      ...(retentionClass === undefined ? {} : { retentionClass }),
-      created: rfc3339FromMs(this.#job.created),
-      sealed,
-      device: this.#job.device,
-      program: this.#job.program,
-      sources: [...walk.sources],
-      metadata: { ...metadata },
-      fileCount: walk.files,
-      payloadSize: walk.bytes,
-    };
-  }
-
-  /** In archive order: bagit.txt, bag-info.txt, manifest.json, payload manifests, tag manifests. */
-  #writeTags(manifests: readonly Tag[], walk: WalkResult, sealed: string): readonly Tag[] {
-    const { sha512, client } = this.#job;
-    const header = this.#manifestHeader(walk, sealed);
-    const text = (name: string, content: string): Tag => {
-      const file = new DigestedFile(`${this.#folder}/${name}`, sha512);
-      file.write(content);
-      return { name, digests: file.finish() };
-    };
-    const tags = [
-      text("bagit.txt", bagitTxt()),
-      text("bag-info.txt", sealedBagInfoTxt(header, client)),
-      ...manifests,
-    ];
-    const tagManifest = (digest: (digests: FileDigests) => string) =>
-      tags.map(({ name, digests }) => manifestLine(digest(digests), name)).join("");
-    const tagManifests = [
-      text(
-        "tagmanifest-sha256.txt",
-        tagManifest((digests) => digests.sha256),
-      ),
-    ];
-    if (sha512)
-      tagManifests.push(
-        text(
-          "tagmanifest-sha512.txt",
-          tagManifest((digests) => digests.sha512 ?? ""),
-        ),
-      );
-    return [...tags, ...tagManifests];
-  }
-
-  /** A tag file's time in the archive is the time of sealing, whatever the file system makes of it. */
-  #tagEntry(name: string, sealed: string) {
-    const stats = lstatSync(`${this.#folder}/${name}`, { bigint: true });
-    return {
-      path: name,
-      source: Buffer.alloc(0),
-      size: Number(stats.size),
-      modifiedNs: BigInt(Date.parse(sealed)) * 1_000_000n,
-      changedNs: stats.ctimeNs,
-      bornNs: stats.birthtimeNs,
-      inode: stats.ino,
-      mode: Number(stats.mode),
-      uid: Number(stats.uid),
-      gid: Number(stats.gid),
-    };
-  }
-}
-
-interface Tag {
-  readonly name: string;
-  readonly digests: FileDigests;
-}
-
-function digestOf(tags: readonly Tag[], name: string): string {
-  const tag = tags.find((candidate) => candidate.name === name);
-  if (tag === undefined) throw new Error(`no tag file ${name}`);
-  return tag.digests.sha256;
-}
-
-function fileRecord(entry: PlacedEntry, digests: EntryDigests, rawPath: string | null): FileRecord {
-  const { type, byName } = mediaTypes(digests.kind, entry.path, entry.size);
-  return {
-    path: entry.path,
-    size: entry.size,
-    sha256: digests.sha256,
-    sha512: digests.sha512 ?? undefined,
-    offset: entry.contentOffset,
-    mediaType: type,
-    mediaTypeByName: byName ?? undefined,
-    modified: rfc3339(entry.modifiedNs),
-    source: {
-      born: entry.bornNs === 0n ? undefined : rfc3339(entry.bornNs),
-      owner: `${entry.uid}:${entry.gid}`,
-      mode: (entry.mode & 0o7777).toString(8).padStart(4, "0"),
-      rawPath: rawPath ?? undefined,
-    },
-  };
 }
 
 function refuseBlocked(findings: SealedDraft["preflight"]["findings"]): void {

@@ -1,12 +1,11 @@
 import { accessSync, type BigIntStats, constants, type Dirent, lstatSync, readdirSync } from "node:fs";
 import { basename, dirname, sep } from "node:path";
 import type { Omission } from "../../src-contract/manifest.ts";
-import { unsafePathReason } from "../bag/safe-path.ts";
 import { asFailure, systemCode } from "../failing.ts";
 import { acceptSource, specialKind } from "./accept-source.ts";
-import { isLitter, PreflightFindings, twins, windowsObstacle } from "./name-rules.ts";
+import { isLitter, PreflightFindings, reportNames } from "./name-rules.ts";
 import { comparePaths } from "./path-order.ts";
-import type { PlanEntry } from "./plan-file.ts";
+import { type PlanEntry, planEntry } from "./plan-file.ts";
 import { hexPath, NON_UNICODE_FOLDER } from "./raw-names.ts";
 
 export interface WalkRequest {
@@ -26,8 +25,6 @@ export interface WalkResult {
   readonly omitted: readonly Omission[];
   readonly findings: PreflightFindings;
 }
-
-const LONG_PATH = 240;
 
 interface Child {
   /** As the file system gave it; not valid Unicode when `raw` is set. */
@@ -126,7 +123,7 @@ export class SourceWalk {
         `${byName.get(basename(NON_UNICODE_FOLDER))} has the name that is kept for non-Unicode names.`,
       );
     }
-    this.#reportNames("data", [...byName.keys()]);
+    reportNames(this.#findings, "data", [...byName.keys()]);
   }
 
   #collectNonUnicode(sources: readonly { name: string; path: string; stats: BigIntStats }[]): void {
@@ -189,7 +186,8 @@ export class SourceWalk {
           return { name, raw, folder: entry.isDirectory() };
         })
       : entries.map((entry) => ({ name: entry.name, raw: null, folder: entry.isDirectory() }));
-    this.#reportNames(
+    reportNames(
+      this.#findings,
       path,
       children.filter((child) => child.raw === null).map((child) => child.name),
     );
@@ -260,46 +258,9 @@ export class SourceWalk {
     this.#omitted.push({ path, reason: "litter" });
   }
 
-  #reportNames(folder: string, names: readonly string[]): void {
-    for (const group of twins(names)) {
-      const message = `${group.names.map((name) => JSON.stringify(name)).join(" and ")} in ${folder} are one name on some systems.`;
-      this.#findings.add(group.code, `${folder}/${group.names[0]}`, message);
-    }
-    for (const name of names) {
-      const path = `${folder}/${name}`;
-      const obstacle = windowsObstacle(name);
-      if (obstacle !== null)
-        this.#findings.add("WINDOWS_NAME", path, `Windows cannot hold this name: ${obstacle}.`);
-      if (path.length > LONG_PATH)
-        this.#findings.add("LONG_PATH", path, `The path is ${path.length} characters long.`);
-      const leaves = unsafePathReason(path);
-      if (leaves !== null)
-        this.#findings.add(
-          "NAME_LEAVES_FOLDER",
-          path,
-          `The name is dangerous when unpacked elsewhere: ${leaves}. Rename it.`,
-        );
-    }
-  }
-
   #unreadable(path: string, error: unknown): void {
     this.#findings.add("UNREADABLE", path, asFailure(error, path).failure.message);
   }
-}
-
-function planEntry(path: string, source: Buffer, stats: BigIntStats): PlanEntry {
-  return {
-    path,
-    source,
-    size: Number(stats.size),
-    modifiedNs: stats.mtimeNs,
-    changedNs: stats.ctimeNs,
-    bornNs: stats.birthtimeNs,
-    inode: stats.ino,
-    mode: Number(stats.mode),
-    uid: Number(stats.uid),
-    gid: Number(stats.gid),
-  };
 }
 
 function sortKey(name: string, folder: boolean): string {
