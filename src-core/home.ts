@@ -1,8 +1,8 @@
-import { chmod } from "node:fs/promises";
+import { chmod, readdir } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { makeFolders } from "./durable-files.ts";
-import { asFailure, fail } from "./failing.ts";
+import { asFailure, FailureError, fail, systemCode } from "./failing.ts";
 
 /** The program's state on this device. */
 export interface Home {
@@ -26,14 +26,25 @@ export function homeFolder(env: NodeJS.ProcessEnv): string {
   }
 }
 
-/** Makes the state folder, readable by its owner only. Throws HOME_UNUSABLE when that cannot be done. */
+const PACKAGES = "packages";
+const LEDGER = "ledger.db";
+/** A state folder holds the first from its beginning; the second also where somebody removed the first. */
+const SIGNS_OF_STATE = new Set([PACKAGES, LEDGER]);
+
+/**
+ * Makes the state folder, readable by its owner only. Throws HOME_UNUSABLE when that cannot be done, and where the folder holds other
+ * things than state: it would be closed to all others (STRONGROOM_HOME=/tmp).
+ */
 export async function openHome(chosen: string): Promise<Home> {
   const folder = resolve(chosen);
-  const packages = join(folder, "packages");
+  const packages = join(folder, PACKAGES);
   try {
+    const names = await namesIn(folder);
+    if (names.length > 0 && !names.some((name) => SIGNS_OF_STATE.has(name))) throw holdsOtherThings(folder);
     await makeFolders(packages);
     await chmod(folder, 0o700);
   } catch (error) {
+    if (error instanceof FailureError) throw error;
     throw fail(
       "HOME_UNUSABLE",
       `Strongroom cannot keep its state in ${folder}: ${asFailure(error, folder).failure.message}`,
@@ -41,5 +52,23 @@ export async function openHome(chosen: string): Promise<Home> {
       { subject: folder, cause: error },
     );
   }
-  return { folder, packages, ledger: join(folder, "ledger.db"), catalog: join(folder, "catalog.db") };
+  return { folder, packages, ledger: join(folder, LEDGER), catalog: join(folder, "catalog.db") };
+}
+
+async function namesIn(folder: string): Promise<readonly string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+function holdsOtherThings(folder: string): FailureError {
+  return fail(
+    "HOME_UNUSABLE",
+    `${folder} holds other things than Strongroom's state; nothing was changed in it.`,
+    "Set STRONGROOM_HOME to a folder that is new or empty.",
+    { subject: folder },
+  );
 }

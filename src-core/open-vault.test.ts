@@ -1,6 +1,16 @@
 import { execFileSync, spawn } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import Database from "better-sqlite3";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openVault } from "./open-vault.ts";
@@ -132,6 +142,20 @@ describe("a state folder that cannot be used is named", () => {
     for (const home of [room.path("file"), room.path("file", "below"), "/proc/strongroom"]) {
       expect(failureIn(await openVault({ home }))).toMatchObject({ code: "HOME_UNUSABLE", subject: home });
     }
+  });
+
+  test("one that holds other things, which is left as it is", async () => {
+    const home = dirname(room.write("mine/letter.txt", "dear"));
+    chmodSync(home, 0o755);
+    const failure = failureIn(await openVault({ home }));
+    expect(failure).toMatchObject({ code: "HOME_UNUSABLE", subject: home });
+    expect(failure.message).toContain("other things");
+    expect(statSync(home).mode & 0o777).toBe(0o755);
+    expect(readdirSync(home)).toEqual(["letter.txt"]);
+    const empty = room.path("empty");
+    mkdirSync(empty, { mode: 0o755 });
+    await valueIn(await openVault({ home: empty })).close();
+    expect(statSync(empty).mode & 0o777).toBe(0o700);
   });
 
   test.runIf(process.getuid?.() === 0)("a disk that is read-only", async () => {
