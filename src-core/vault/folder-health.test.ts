@@ -29,7 +29,9 @@ test("a folder that is not there, or is a file, is reported as data", async () =
   const gone = await createFolderVault(join(folder.path, "gone")).health();
   expect(gone.fit).toBe(false);
   expect(probe(gone, "reachable")).toBe("failed");
-  expect((await fits(gone, 1024)).code).toBe("VAULT_UNREACHABLE");
+  const refused = await fits(gone, 1024);
+  expect(refused.code).toBe("VAULT_UNREACHABLE");
+  expect(refused.message).toMatch(/[^.]\.$/);
   writeFileSync(join(folder.path, "file"), "");
   expect((await createFolderVault(join(folder.path, "file")).health()).fit).toBe(false);
 });

@@ -89,7 +89,8 @@ async function attempt(work: () => Promise<Found>): Promise<Found> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof FailureError) return { result: "failed", detail: error.message };
+    // Details stand in a list, without full stops.
+    if (error instanceof FailureError) return { result: "failed", detail: error.message.replace(/\.$/, "") };
     const code = systemCode(error);
     if (code === undefined) throw error;
     return { result: "failed", detail: `refused by the system (${code})` };
