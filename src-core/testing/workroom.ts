@@ -43,6 +43,15 @@ export class Workroom {
     return new Workroom(folder, home, vault);
   }
 
+  /** A room in which `ev` is there to be sealed: a small file, a larger one and an empty one. */
+  static async withEvidence(): Promise<Workroom> {
+    const room = await Workroom.open();
+    room.write("ev/a.txt", "alpha");
+    room.write("ev/b.txt", "beta".repeat(1000));
+    room.write("ev/empty", "");
+    return room;
+  }
+
   /** Another person's empty state folder, in the same folder. */
   async openOther(name: string): Promise<OpenedVault> {
     return valueIn(await openVault({ home: this.path(name) }));
@@ -73,6 +82,10 @@ export class Workroom {
     );
     if (built.package === null) throw new Error("a dry run makes no package");
     return { ...built.package, folder: join(this.home, "packages", built.package.id) };
+  }
+
+  async verify(target: string, more: Partial<Request<"verify">> = {}): Promise<VerificationReport> {
+    return valueIn(await this.vault.verify({ target, ...more }));
   }
 
   /** A folder vault, and the engagement's packages go there. */

@@ -16,15 +16,9 @@ import { codesOf, failureIn, valueIn, Workroom } from "../testing/workroom.ts";
 
 let room: Workroom;
 beforeEach(async () => {
-  room = await Workroom.open();
-  room.write("ev/a.txt", "alpha");
-  room.write("ev/b.txt", "beta".repeat(1000));
-  room.write("ev/empty", "");
+  room = await Workroom.withEvidence();
 });
 afterEach(() => room.close());
-
-const verify = async (target: string, more: { full?: boolean; seal?: string } = {}) =>
-  valueIn(await room.vault.verify({ target, ...more }));
 
 describe("an unpacked bag with its seal", () => {
   async function unpacked() {
@@ -35,7 +29,7 @@ describe("an unpacked bag with its seal", () => {
 
   test("is valid as it was pulled, by its own seal", async () => {
     const bag = await unpacked();
-    expect(await verify(bag)).toMatchObject({ verdict: "valid", method: "sealed bag", findings: [] });
+    expect(await room.verify(bag)).toMatchObject({ verdict: "valid", method: "sealed bag", findings: [] });
   });
 
   test("a rewritten bag-info.txt is found although its tag manifests were made anew", async () => {
@@ -43,13 +37,13 @@ describe("an unpacked bag with its seal", () => {
     const info = join(bag, "bag-info.txt");
     writeFileSync(info, readFileSync(info, "utf8").replace("Acme", "Evil"));
     retagFolder(bag);
-    expect(codesOf(await verify(bag))).toEqual(["TAG_MANIFEST_DIGEST"]);
+    expect(codesOf(await room.verify(bag))).toEqual(["TAG_MANIFEST_DIGEST"]);
   });
 
   test("a payload file that was changed with all manifests is found", async () => {
     const bag = await unpacked();
     appendFileSync(join(bag, "data/ev/a.txt"), "x");
-    expect(codesOf(await verify(bag)).length).toBeGreaterThan(0);
+    expect(codesOf(await room.verify(bag)).length).toBeGreaterThan(0);
     const sha = (file: string, program: string) =>
       execFileSync(program, [file], { encoding: "utf8" }).split(" ")[0] ?? "";
     for (const bits of ["256", "512"]) {
@@ -63,7 +57,7 @@ describe("an unpacked bag with its seal", () => {
       readFileSync(info, "utf8").replace(/Oxum: (\d+)/, (_, bytes) => `Oxum: ${Number(bytes) + 1}`),
     );
     retagFolder(bag);
-    const report = await verify(bag);
+    const report = await room.verify(bag);
     expect(report.verdict).toBe("not valid");
     expect(codesOf(report)).toEqual(["PAYLOAD_MANIFEST", "TAG_MANIFEST_DIGEST"]);
     expect(report.findings.map(({ path }) => path)).toContain("data/ev/a.txt");
@@ -75,7 +69,7 @@ describe("an unpacked bag with its seal", () => {
       const bag = await unpacked();
       mkdirSync(join(bag, "tags"));
       writeFileSync(join(bag, path), "added");
-      const report = await verify(bag);
+      const report = await room.verify(bag);
       expect(report.verdict).toBe("not valid");
       expect(report.findings.map((finding) => finding.path)).toContain(path);
     },
@@ -84,7 +78,7 @@ describe("an unpacked bag with its seal", () => {
   test("the seal of another package does not fit", async () => {
     const bag = await unpacked();
     const other = await room.build("ev");
-    expect((await verify(bag, { seal: join(other.folder, "seal.json") })).verdict).toBe("not valid");
+    expect((await room.verify(bag, { seal: join(other.folder, "seal.json") })).verdict).toBe("not valid");
   });
 
   test("cannot be imported when a file is missing, added bytes or another's; the file is named and nothing is left", async () => {

@@ -6,24 +6,18 @@ import { failureIn, valueIn, Workroom } from "../testing/workroom.ts";
 
 let room: Workroom;
 beforeEach(async () => {
-  room = await Workroom.open();
-  room.write("ev/a.txt", "alpha");
-  room.write("ev/b.txt", "beta".repeat(1000));
-  room.write("ev/empty", "");
+  room = await Workroom.withEvidence();
 });
 afterEach(() => room.close());
-
-const verify = async (target: string, more: { full?: boolean; seal?: string } = {}) =>
-  valueIn(await room.vault.verify({ target, ...more }));
 
 describe("a package by reference", () => {
   test("verify names every changed file; push refuses them all by name and stores nothing", async () => {
     const vault = await room.addVault();
     const { id, folder } = await room.build("ev", { mode: "reference" });
-    expect((await verify(id)).verdict).toBe("valid");
+    expect((await room.verify(id)).verdict).toBe("valid");
     room.write("ev/a.txt", "alphA");
     truncateSync(room.path("ev/b.txt"), 10);
-    const report = await verify(id);
+    const report = await room.verify(id);
     expect(report.verdict).toBe("not valid");
     expect(report.findings.map(({ path }) => path)).toEqual(["data/ev/a.txt", "data/ev/b.txt"]);
     const failure = failureIn(await room.vault.packagePush({ package: id }));
@@ -43,7 +37,7 @@ describe("a package by reference", () => {
   test("a tag file that was changed beside the plan is found", async () => {
     const { id, folder } = await room.build("ev", { mode: "reference" });
     appendFileSync(join(folder, "bag-info.txt"), "Note: added\n");
-    expect((await verify(id)).findings).toMatchObject([{ code: "TAG_MANIFEST", path: "bag-info.txt" }]);
+    expect((await room.verify(id)).findings).toMatchObject([{ code: "TAG_MANIFEST", path: "bag-info.txt" }]);
   });
 
   test("a source that became a link, a pipe or nothing is named", async () => {
@@ -53,7 +47,7 @@ describe("a package by reference", () => {
     rmSync(room.path("ev/b.txt"));
     execFileSync("mkfifo", [room.path("ev/b.txt")]);
     rmSync(room.path("ev/empty"));
-    const report = await verify(id);
+    const report = await room.verify(id);
     expect(report.findings.map(({ code, path }) => `${code} ${path}`)).toEqual([
       "FILE_MISSING data/ev/a.txt",
       "FILE_MISSING data/ev/b.txt",

@@ -15,10 +15,7 @@ import { codesOf, failureIn, valueIn, Workroom } from "../testing/workroom.ts";
 
 let room: Workroom;
 beforeEach(async () => {
-  room = await Workroom.open();
-  room.write("ev/a.txt", "alpha");
-  room.write("ev/b.txt", "beta".repeat(1000));
-  room.write("ev/empty", "");
+  room = await Workroom.withEvidence();
 });
 afterEach(() => room.close());
 
@@ -36,9 +33,6 @@ async function handedOver(more: Parameters<Workroom["build"]>[1] = {}) {
   };
 }
 
-const verify = async (target: string, more: { full?: boolean; seal?: string } = {}) =>
-  valueIn(await room.vault.verify({ target, ...more }));
-
 function flip(file: string, at: number): void {
   const bytes = readFileSync(file);
   bytes[at] = (bytes[at] ?? 0) ^ 1;
@@ -49,7 +43,7 @@ describe("an archive with its seal", () => {
   test("a changed byte is found in its part and names the file it is in", async () => {
     const { archive } = await handedOver();
     flip(archive, 512 + 2);
-    const report = await verify(archive);
+    const report = await room.verify(archive);
     expect(report.verdict).toBe("not valid");
     expect(report.findings).toMatchObject([
       { code: "PART_DIGEST" },
@@ -62,18 +56,18 @@ describe("an archive with its seal", () => {
     const whole = readFileSync(archive);
     for (const length of [0, 1, 511, 512, 4000, whole.length - 1025, whole.length - 1024, whole.length - 1]) {
       writeFileSync(archive, whole.subarray(0, length));
-      const report = await verify(archive);
+      const report = await room.verify(archive);
       expect(report.verdict).toBe("not valid");
       expect(codesOf(report)).toContain("ARCHIVE_SIZE");
     }
     writeFileSync(archive, Buffer.concat([whole, Buffer.alloc(512)]));
-    expect(codesOf(await verify(archive))).toEqual(["ARCHIVE_SIZE"]);
+    expect(codesOf(await room.verify(archive))).toEqual(["ARCHIVE_SIZE"]);
   });
 
   test("another name is only warned of", async () => {
     const { archive, seal } = await handedOver();
     renameSync(archive, room.path("renamed.tar"));
-    const report = await verify(room.path("renamed.tar"), { seal });
+    const report = await room.verify(room.path("renamed.tar"), { seal });
     expect(report).toMatchObject({
       verdict: "valid",
       findings: [{ code: "ARCHIVE_NAME", severity: "warning" }],
@@ -83,7 +77,7 @@ describe("an archive with its seal", () => {
   test("the seal of another package does not fit", async () => {
     const { archive } = await handedOver();
     const other = await room.build("ev");
-    const report = await verify(archive, { seal: join(other.folder, "seal.json") });
+    const report = await room.verify(archive, { seal: join(other.folder, "seal.json") });
     expect(report.verdict).toBe("not valid");
     expect(codesOf(report)).toEqual(
       expect.arrayContaining(["PART_DIGEST", "MANIFEST_IDENTITY", "MANIFEST_JSON_DIGEST"]),
@@ -125,9 +119,9 @@ describe("an archive with its seal", () => {
 
   test("what was verified is kept with its verdict, and told of the package", async () => {
     const { id, archive } = await handedOver();
-    await verify(id, { full: true });
+    await room.verify(id, { full: true });
     flip(archive, 600);
-    await verify(archive);
+    await room.verify(archive);
     const { fixity } = valueIn(await room.vault.packageShow({ package: id }));
     expect(fixity.map(({ verdict, method }) => [verdict, method])).toEqual([
       ["not valid", "sealed archive"],
@@ -159,7 +153,7 @@ describe("signatures", () => {
 
   test("one that is valid is named by its key", async () => {
     const { archive } = await signed();
-    const report = await verify(archive);
+    const report = await room.verify(archive);
     expect(report).toMatchObject({
       verdict: "valid",
       signatures: [{ state: "valid", fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/) }],
@@ -171,7 +165,7 @@ describe("signatures", () => {
     const file = signatureIn(first.folder);
     const sound = readFileSync(file, "utf8");
     writeFileSync(file, sound.replace(/"sig":"../, '"sig":"AA'));
-    expect(codesOf(await verify(first.archive))).toEqual(["SIGNATURE"]);
+    expect(codesOf(await room.verify(first.archive))).toEqual(["SIGNATURE"]);
     const reader = await room.openOther("reader");
     expect(failureIn(await reader.packageImport({ path: first.archive })).code).toBe("NOT_VALID");
     expect(valueIn(await reader.packageList({}))).toEqual([]);
@@ -179,10 +173,10 @@ describe("signatures", () => {
     rmSync(room.path("handover"), { recursive: true });
     const second = await signed();
     copyFileSync(signatureIn(second.folder), room.path("kept"));
-    const swapped = await verify(second.archive);
+    const swapped = await room.verify(second.archive);
     expect(swapped.verdict).toBe("valid");
     writeFileSync(signatureIn(second.folder), sound);
-    expect(codesOf(await verify(second.archive))).toEqual(["SIGNATURE"]);
+    expect(codesOf(await room.verify(second.archive))).toEqual(["SIGNATURE"]);
     await reader.close();
   });
 
@@ -213,6 +207,6 @@ describe("signatures", () => {
     const { archive, folder } = await signed();
     execFileSync("mkfifo", [join(folder, "site-a.signatures", "x.dsse.json")]);
     symlinkSync("/dev/zero", join(folder, "site-a.signatures", "y.dsse.json"));
-    expect((await verify(archive)).signatures).toHaveLength(1);
+    expect((await room.verify(archive)).signatures).toHaveLength(1);
   });
 });
