@@ -5,6 +5,13 @@ import type { Session } from "../session.ts";
 import { visible } from "../terminal-text.ts";
 import { fields } from "../text-layout.ts";
 
+/** How the archive in the vault was checked; a way that has no sentence here is named as it is. */
+function checkText(method: string): string {
+  return method === "read back"
+    ? "every byte was read back from the vault and is as sealed"
+    : visible(method);
+}
+
 export function define(command: Command, session: Session): void {
   command
     .argument("<package>", "package id, or its first characters")
@@ -25,7 +32,7 @@ export function define(command: Command, session: Session): void {
             [
               ["Package", visible(pushed.package)],
               ["Size", sizeText(pushed.bytes)],
-              ["Checked in the vault", visible(pushed.method)],
+              ["Check", checkText(pushed.method)],
             ],
           )}`,
       }),

@@ -229,7 +229,7 @@ describe("html", () => {
     const [facts = "", metadata = ""] = text.split("<h2>Metadata");
     expect(facts).not.toContain("forged");
     expect(metadata).toContain("<dt>Archive SHA-256</dt><dd>forged</dd>");
-    expect(facts).toContain("<dt>Files</dt><dd>1 file, 1 byte</dd>");
+    expect(facts).toContain("<dt>Content</dt><dd>1 file, 1 byte</dd>");
   });
 
   test("loads nothing, forbids scripts, states the package digest and how to verify", async () => {

@@ -88,7 +88,7 @@ function facts(header: ManifestHeader, seal: Seal): string {
     ["Subject", header.subject],
     ["Phase", header.phase],
     ["Retention class", header.retentionClass],
-    ["Files", `${amount(header.fileCount, "file")}, ${amount(header.payloadSize, "byte")}`],
+    ["Content", `${amount(header.fileCount, "file")}, ${amount(header.payloadSize, "byte")}`],
     ["Archive", `${seal.archive}, ${amount(seal.archiveSize, "byte")}`],
     ["Archive SHA-256", seal.archiveSha256],
     ["Manifest SHA-256", seal.manifestSha256],
@@ -101,11 +101,12 @@ function facts(header: ManifestHeader, seal: Seal): string {
   return (
     termList("Package", rows) +
     termList("Sources, on the sealing device", sources) +
-    (metadata.length === 0 ? "" : termList("Metadata, as the sealer gave them", metadata))
+    termList("Metadata, as the sealer gave them", metadata)
   );
 }
 
 function termList(heading: string, rows: readonly [string, string | undefined][]): string {
+  if (rows.length === 0) return "";
   const items = rows.map(([term, value]) =>
     value === undefined ? "" : `<dt>${visibleText(term)}</dt><dd>${visibleText(value)}</dd>\n`,
   );
