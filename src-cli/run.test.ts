@@ -114,6 +114,26 @@ describe("package build", () => {
   });
 });
 
+describe("package push", () => {
+  test.each([
+    [false, "Stored in vault office", /^ +Check +every byte was read back/m],
+    [
+      true,
+      "Already stored in vault office",
+      /^ +Check +not now; the record of its storing says: every byte/m,
+    ],
+  ])(
+    "tells a check of this run from one of the record (already stored: %s)",
+    async (alreadyStored, first, check) => {
+      const value = { package: ID, vault: "office", bytes: 2048, alreadyStored, method: "read back" };
+      const vault = fakeVault({ packagePush: async () => ({ ok: true, value }) });
+      const { out } = await strongroom(["package", "push", ID], { vault });
+      expect(out.split("\n")[0]).toBe(first);
+      expect(out).toMatch(check);
+    },
+  );
+});
+
 describe("verify", () => {
   async function verify(outcome: Awaited<ReturnType<VaultApi["verify"]>>, ...flags: readonly string[]) {
     return await strongroom(["verify", "x.tar", ...flags], {

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { PushResult } from "../../src-contract/vault-api.ts";
 import { examples } from "../help-text.ts";
 import { sizeText } from "../human-text.ts";
 import type { Session } from "../session.ts";
@@ -6,10 +7,10 @@ import { visible } from "../terminal-text.ts";
 import { fields } from "../text-layout.ts";
 
 /** How the archive in the vault was checked; a way that has no sentence here is named as it is. */
-function checkText(method: string): string {
-  return method === "read back"
-    ? "every byte was read back from the vault and is as sealed"
-    : visible(method);
+function checkText({ method, alreadyStored }: PushResult): string {
+  const done =
+    method === "read back" ? "every byte was read back from the vault and was as sealed" : visible(method);
+  return alreadyStored ? `not now; the record of its storing says: ${done}` : done;
 }
 
 export function define(command: Command, session: Session): void {
@@ -32,7 +33,7 @@ export function define(command: Command, session: Session): void {
             [
               ["Package", visible(pushed.package)],
               ["Size", sizeText(pushed.bytes)],
-              ["Check", checkText(pushed.method)],
+              ["Check", checkText(pushed)],
             ],
           )}`,
       }),
