@@ -177,6 +177,11 @@ const LIES: readonly (readonly [string, Lie, string])[] = [
     { edit: replaceIn("tagmanifest-sha512.txt", /^[0-9a-f]{128}/, "0".repeat(128)), keepTagManifests: true },
     "TAG_MANIFEST",
   ],
+  [
+    "SHA-512 digests in manifest.json that no payload manifest repeats",
+    { edit: (all) => void all.splice(0, all.length, ...all.filter(({ path }) => !path.includes("sha512"))) },
+    "PAYLOAD_MANIFEST",
+  ],
   ["another bagit.txt", { edit: replaceIn("bagit.txt", "1.0", "0.97") }, "TAG_FILE_CONTENT"],
   [
     "another Payload-Oxum",
