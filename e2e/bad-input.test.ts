@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmod, mkdir, open, readdir, symlink, truncate, writeFile } from "node:fs/promises";
+import { chmod, mkdir, open, readdir, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -211,6 +211,56 @@ describe("a state folder that cannot be used", () => {
     const failure = await desk.failure("package", "list");
     expect(failure.code).toBe("DATABASE_NEWER");
     expect(failure.message).toContain(database);
+  });
+
+  test("a package folder that cannot be read is told of, and the others are listed", async () => {
+    await desk.write("a.txt", "x");
+    const [bad, good] = [
+      await desk.build("acme-2026", "p", "a.txt"),
+      await desk.build("acme-2026", "p", "a.txt"),
+    ];
+    const folder = join(desk.home, "packages", bad);
+    await writeFile(join(folder, "seal.json"), "{}");
+    for (const more of ["", "-wal", "-shm"]) await rm(join(desk.home, `catalog.db${more}`), { force: true });
+    const { out, err, exitCode } = await desk.run(["package", "list"]);
+    expect(exitCode).toBe(0);
+    expect(out).toContain(good);
+    expect(err).toContain(`warning: Package ${bad} is damaged on this device: ${folder}`);
+    expect(err).toContain("next: Keep the folder as it is; restore the package from a backup");
+    expect(JSON.parse((await desk.run(["package", "list", "--json"])).out)).toMatchObject({
+      ok: true,
+      value: [{ id: good }],
+      warnings: [{ code: "PACKAGE_DAMAGED", subject: folder }],
+    });
+    expect((await desk.failure("verify", bad)).code).toBe("PACKAGE_DAMAGED");
+  });
+
+  test("a ledger that is gone is not begun anew beside packages", async () => {
+    await desk.write("a.txt", "x");
+    const id = await desk.build("acme-2026", "p", "a.txt");
+    await desk.value("backup", "--to", desk.path("backup"));
+    for (const more of ["", "-wal", "-shm"]) await rm(join(desk.home, `ledger.db${more}`), { force: true });
+    for (const args of [["package", "list"], ["engagement", "create", "acme-2026"], build("a.txt")]) {
+      expect((await desk.failure(...args)).code).toBe("LEDGER_MISSING");
+    }
+    await desk.value("restore", "--from", desk.path("backup"));
+    expect(await desk.value("package", "push", id)).toMatchObject({ vault: "office" });
+  });
+
+  test("a full disk is called full, whatever SQLite calls it", async () => {
+    if (process.getuid?.() !== 0) return;
+    const disk = desk.path("disk");
+    await mkdir(disk);
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", disk]);
+    try {
+      const env = { STRONGROOM_HOME: join(disk, "home") };
+      expect((await desk.run(["engagement", "create", "acme-2026"], { env })).exitCode).toBe(0);
+      await writeFile(join(disk, "rest"), "x".repeat(3_000_000)).catch(() => undefined);
+      const { out } = await desk.run(["package", "list", "--json"], { env });
+      expect(JSON.parse(out)).toMatchObject({ ok: false, failure: { code: "DISK_FULL" } });
+    } finally {
+      execFileSync("umount", [disk]);
+    }
   });
 
   test("a damaged ledger is never emptied", async () => {

@@ -38,3 +38,8 @@ export function failureText(failure: Failure): string {
   for (const [key, value] of Object.entries(failure.details ?? {})) text += detailText(key, value);
   return `${text}next: ${visible(failure.nextStep)}\n`;
 }
+
+/** What a person should know although the command was done. */
+export function warningText(warning: Failure): string {
+  return `warning: ${visible(warning.message)}\nnext: ${visible(warning.nextStep)}\n`;
+}

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { Failure, Outcome } from "../src-contract/failure.ts";
 import type { CallOptions } from "../src-contract/progress.ts";
 import type { Request, VaultApi } from "../src-contract/vault-api.ts";
-import { failureText } from "./failure-text.ts";
+import { failureText, warningText } from "./failure-text.ts";
 import { jsonChunks } from "./json-text.ts";
 import type { Output } from "./output.ts";
 import { type Paint, painter } from "./paint.ts";
@@ -62,6 +62,7 @@ export class Session {
     if (wantsJson(command)) return await this.#printJson(answer);
     const text = job.text(outcome.value, painter(this.output, this.surroundings.env));
     for (const piece of typeof text === "string" ? [text] : text) await this.output.result(piece);
+    for (const warning of outcome.warnings ?? []) await this.output.note(warningText(warning));
     // The text says all that the failure's details hold.
     if (typeof judged !== "number") await this.output.note(failureText({ ...judged, details: undefined }));
   }

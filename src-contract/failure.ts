@@ -14,6 +14,7 @@ const FAILURE_CODES = {
   HOME_UNUSABLE: "the program's state folder cannot be used",
   DATABASE_NEWER: "a database was written by a newer version of this program",
   DATABASE_DAMAGED: "a database cannot be read",
+  LEDGER_MISSING: "the state folder holds packages, but not the ledger that tells of them",
   DATABASE_BUSY: "another process holds a database for too long",
   ENGAGEMENT_NOT_FOUND: "no engagement has this id",
   ENGAGEMENT_EXISTS: "an engagement with this id is already there",
@@ -24,6 +25,7 @@ const FAILURE_CODES = {
   VAULT_UNFIT: "the vault cannot hold this package safely",
   PACKAGE_NOT_FOUND: "no package has this id",
   PACKAGE_NOT_HELD: "the package's bytes are not on this device",
+  PACKAGE_DAMAGED: "a package's folder on this device is not as it was published",
   PACKAGE_NOT_STORED: "the package is not in the vault",
   FILE_NOT_IN_PACKAGE: "the package lists no such file",
   ID_AMBIGUOUS: "a shortened id fits more than one package",
@@ -60,7 +62,12 @@ export interface Failure {
 }
 
 export type Outcome<T> =
-  | { readonly ok: true; readonly value: T }
+  | {
+      readonly ok: true;
+      readonly value: T;
+      /** What the person should know although it was done; absent when there is nothing. */
+      readonly warnings?: readonly Failure[];
+    }
   | { readonly ok: false; readonly failure: Failure };
 
 /** Proves at compile time that a `switch` handled every case: call it in `default` with the switched value. */

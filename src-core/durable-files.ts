@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { link, lstat, mkdir, open, rename, stat, unlink } from "node:fs/promises";
+import { link, lstat, mkdir, open, readdir, rename, stat, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { systemCode } from "./failing.ts";
 
@@ -34,6 +34,23 @@ export async function syncFiles(paths: readonly string[]): Promise<void> {
       }
     }),
   );
+}
+
+/** So many files at once keep the disk busy, far below the limit of open files. */
+const SYNCED_AT_ONCE = 64;
+
+/** Makes a finished folder with all that is in it survive power loss: every file, then every folder, the inner ones first. */
+export async function syncTree(folder: string): Promise<void> {
+  const files: string[] = [];
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) await syncTree(path);
+    else if (entry.isFile()) files.push(path);
+  }
+  for (let first = 0; first < files.length; first += SYNCED_AT_ONCE) {
+    await syncFiles(files.slice(first, first + SYNCED_AT_ONCE));
+  }
+  await syncFolder(folder);
 }
 
 /** A name beside `target` that no other process uses; it begins with a dot, and readers of a vault or package folder skip such names. */

@@ -83,6 +83,13 @@ const DATABASE_FAILURES: readonly (readonly [string, FailureCode, string, string
     "Free some space and run the command again.",
   ],
   [
+    // The file that SQLite's processes share could not be made larger: there is no other cause than a full disk or a quota.
+    "SQLITE_IOERR_SHMSIZE",
+    "DISK_FULL",
+    "cannot be used: the disk is full",
+    "Free some space and run the command again.",
+  ],
+  [
     "SQLITE_READONLY",
     "HOME_UNUSABLE",
     "cannot be written to",
@@ -153,6 +160,22 @@ export function threadDied(cause: unknown): FailureError {
     `A worker thread died: ${why}`,
     "Run the command again; if it happens again, install Strongroom anew, or report it with this message.",
     { cause },
+  );
+}
+
+const REFUSED_WRITE = new Set(["EACCES", "EPERM", "EROFS"]);
+
+/** As `asFailure`, for a folder or file of the user in which something was to be made. */
+export function writeFailure(error: unknown, subject: string): FailureError {
+  const code = systemCode(error);
+  if (error instanceof FailureError || code === undefined || !REFUSED_WRITE.has(code)) {
+    return asFailure(error, subject);
+  }
+  return fail(
+    "WRITE_REFUSED",
+    `Nothing may be written to ${subject} (${code}).`,
+    "Make it writable for you, or choose another folder.",
+    { subject, cause: error },
   );
 }
 

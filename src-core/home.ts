@@ -1,7 +1,7 @@
-import { chmod, readdir } from "node:fs/promises";
+import { access, chmod, constants, readdir, realpath, stat } from "node:fs/promises";
 import { homedir } from "node:os";
-import { join, resolve } from "node:path";
-import { makeFolders } from "./durable-files.ts";
+import { dirname, join, resolve, sep } from "node:path";
+import { exists, makeFolders } from "./durable-files.ts";
 import { asFailure, FailureError, fail, systemCode } from "./failing.ts";
 
 /** The program's state on this device. */
@@ -42,7 +42,9 @@ export async function openHome(chosen: string): Promise<Home> {
     const names = await namesIn(folder);
     if (names.length > 0 && !names.some((name) => SIGNS_OF_STATE.has(name))) throw holdsOtherThings(folder);
     await makeFolders(packages);
-    await chmod(folder, 0o700);
+    const { mode } = await stat(folder);
+    if ((mode & 0o077) !== 0) await chmod(folder, mode & 0o700);
+    for (const written of [folder, packages]) await access(written, constants.W_OK | constants.X_OK);
   } catch (error) {
     if (error instanceof FailureError) throw error;
     throw fail(
@@ -71,4 +73,26 @@ function holdsOtherThings(folder: string): FailureError {
     "Set STRONGROOM_HOME to a folder that is new or empty.",
     { subject: folder },
   );
+}
+
+/**
+ * Refuses a folder for results that is the state folder or lies in it: what is there is the program's own, and a name could be taken for
+ * a package. The folder need not exist yet. Throws INVALID_INPUT.
+ */
+export async function refuseInsideHome(home: Home, folder: string): Promise<void> {
+  const [inner, outer] = [await realPathOf(resolve(folder)), await realpath(home.folder)];
+  if (inner !== outer && !inner.startsWith(outer + sep)) return;
+  throw fail(
+    "INVALID_INPUT",
+    `${folder} lies in Strongroom's own state folder ${home.folder}.`,
+    "Choose a folder outside it.",
+    { subject: folder },
+  );
+}
+
+/** Without links, as far as the path exists. */
+async function realPathOf(path: string): Promise<string> {
+  if (await exists(path)) return realpath(path).catch(() => path);
+  const parent = dirname(path);
+  return parent === path ? path : join(await realPathOf(parent), path.slice(parent.length));
 }

@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import type { Outcome } from "../src-contract/failure.ts";
+import type { Failure, Outcome } from "../src-contract/failure.ts";
 import type { CallOptions } from "../src-contract/progress.ts";
 import {
   type ParsedRequest,
@@ -8,7 +8,7 @@ import {
   type VaultApi,
 } from "../src-contract/vault-api.ts";
 import { catalogMigrations } from "./catalog/catalog-migrations/index.ts";
-import { openDatabase } from "./catalog/database.ts";
+import { databaseFailure, openDatabase } from "./catalog/database.ts";
 import { ledgerMigrations } from "./catalog/ledger-migrations/index.ts";
 import { listPackages } from "./catalog/package-rows.ts";
 import type { Core } from "./core.ts";
@@ -22,7 +22,8 @@ import { asFailure, fail, toOutcome } from "./failing.ts";
 import { homeFolder, openHome } from "./home.ts";
 import { systemClock, uuidV7 } from "./identity.ts";
 import { settleAbandonedBuilds } from "./package/build-journal.ts";
-import { programVersion, reconcileCatalog, storedIn } from "./package/package-store.ts";
+import { packageFaults, reconcileCatalog, requireLedger } from "./package/package-faults.ts";
+import { programVersion, storedIn } from "./package/package-store.ts";
 import { throttled } from "./throttle.ts";
 import { addFolderVault, listVaults, openVaultByName } from "./vault/vault-registry.ts";
 
@@ -42,8 +43,8 @@ export async function openVault(options: OpenOptions = {}): Promise<Outcome<Open
   return toOutcome(async () => {
     const core = await openCore(options);
     try {
-      await settleAbandonedBuilds(core);
-      await reconcileCatalog(core);
+      await onDatabase(core.home.ledger, () => settleAbandonedBuilds(core));
+      await onDatabase(core.home.catalog, () => reconcileCatalog(core));
       return api(core);
     } catch (error) {
       closeCore(core);
@@ -73,6 +74,15 @@ async function openCore(options: OpenOptions): Promise<Core> {
   }
 }
 
+/** Names the database that a fault of SQLite is about. */
+async function onDatabase(file: string, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    throw databaseFailure(error, file);
+  }
+}
+
 function closeCore(core: Core): void {
   core.catalog.close();
   core.ledger.close();
@@ -80,14 +90,27 @@ function closeCore(core: Core): void {
 
 type RequestName = keyof typeof requestSchemas;
 
-/** Parses what a face handed over and answers with data, whatever happens inside. */
+/** Tells the caller of something besides the answer. */
+type Warn = (warning: Failure) => void;
+
+/**
+ * Parses what a face handed over and answers with data, whatever happens inside. Where the ledger was lost, only `restore` is done:
+ * anything else would go on from an empty one.
+ */
 function method<N extends RequestName, T>(
   core: Core,
   name: N,
-  work: (request: ParsedRequest<N>, options: CallOptions) => T | Promise<T>,
+  work: (request: ParsedRequest<N>, options: CallOptions, warn: Warn) => T | Promise<T>,
 ): (request: Request<N>, options?: CallOptions) => Promise<Outcome<T>> {
-  return (request, options = {}) =>
-    toOutcome(() => work(parseRequest(name, request), throttled(options, core.clock)));
+  return async (request, options = {}) => {
+    const warnings: Failure[] = [];
+    const outcome = await toOutcome(() => {
+      const parsed = parseRequest(name, request);
+      if (name !== "restore") requireLedger(core);
+      return work(parsed, throttled(options, core.clock), (warning) => void warnings.push(warning));
+    });
+    return outcome.ok && warnings.length > 0 ? { ...outcome, warnings } : outcome;
+  };
 }
 
 function parseRequest<N extends RequestName>(name: N, request: unknown): ParsedRequest<N> {
@@ -116,8 +139,9 @@ function api(core: Core): OpenedVault {
       const { buildPackage } = await import("./package/build-package.ts");
       return buildPackage(core, request, options);
     }),
-    packageList: method(core, "packageList", ({ engagement }) => {
+    packageList: method(core, "packageList", async ({ engagement }, _options, warn) => {
       if (engagement !== undefined) engagementById(core, engagement);
+      for (const { failure } of await packageFaults(core)) warn(failure);
       return listPackages(core.catalog, engagement).map((row) => ({
         ...row,
         storedIn: storedIn(core, row.id),
@@ -160,13 +184,13 @@ function api(core: Core): OpenedVault {
     vaultHealth: method(core, "vaultHealth", async ({ name }) =>
       (await openVaultByName(core, name)).health(),
     ),
-    backup: method(core, "backup", async (request, options) => {
+    backup: method(core, "backup", async (request, options, warn) => {
       const { makeBackup } = await import("./backup/make-backup.ts");
-      return makeBackup(core, request, options);
+      return makeBackup(core, request, options, warn);
     }),
-    restore: method(core, "restore", async (request, options) => {
+    restore: method(core, "restore", async (request, options, warn) => {
       const { restoreBackup } = await import("./backup/restore-backup.ts");
-      return restoreBackup(core, request, options);
+      return restoreBackup(core, request, options, warn);
     }),
     close: async () => closeCore(core),
   };

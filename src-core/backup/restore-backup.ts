@@ -1,14 +1,17 @@
-import { copyFile, mkdtemp, readdir, readFile, rename } from "node:fs/promises";
+import { copyFile, readdir, readFile, rename } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import type { Failure } from "../../src-contract/failure.ts";
 import type { CallOptions } from "../../src-contract/progress.ts";
 import type { BackupResult, ParsedRequest } from "../../src-contract/vault-api.ts";
 import { openDatabase } from "../catalog/database.ts";
 import { ledgerMigrations } from "../catalog/ledger-migrations/index.ts";
 import type { Core } from "../core.ts";
 import { appendEvent } from "../custody/custody-log.ts";
+import { inDraftFolder } from "../draft-folder.ts";
 import { exists, syncFolder } from "../durable-files.ts";
 import { asFailure, fail, throwIfCancelled } from "../failing.ts";
-import { draftFolder, packageFolder, reconcileCatalog, removeFolder } from "../package/package-store.ts";
+import { packageFaults } from "../package/package-faults.ts";
+import { draftFolder, packageFolder, removeFolder } from "../package/package-store.ts";
 import { parseSeal } from "../package/seal-file.ts";
 import { rfc3339FromMs } from "../package/times.ts";
 import { type Backup, backupSchema, copyFolder, digestFolder } from "./backup-files.ts";
@@ -25,20 +28,18 @@ export async function restoreBackup(
   core: Core,
   request: ParsedRequest<"restore">,
   options: CallOptions,
+  warn: (warning: Failure) => void,
 ): Promise<BackupResult> {
   const folder = await backupFolder(resolve(request.from));
   refuseUsedHome(core);
   const backup = await readBackup(folder);
-  const scratch = await mkdtemp(join(core.home.folder, ".restore-"));
-  try {
+  await inDraftFolder(core.home.folder, "restore", async (scratch) => {
     // First, since a ledger from the future is refused before anything is written.
     const ledger = await currentLedger(join(folder, "ledger.db"), scratch);
     await restorePackages(core, folder, backup, options);
     restoreLedger(core, ledger);
-  } finally {
-    await removeFolder(scratch);
-  }
-  await reconcileCatalog(core);
+  });
+  for (const { failure } of await packageFaults(core)) warn(failure);
   return { folder, packages: backup.packages, notHeld: backup.notHeld };
 }
 
@@ -57,12 +58,31 @@ async function restorePackages(
       unit: "files",
       subject: id,
     });
-    if (await exists(packageFolder(core, id))) continue;
+    if (await exists(packageFolder(core, id))) {
+      await requireSame(packageFolder(core, id), id, backup);
+      continue;
+    }
     await removeFolder(draftFolder(core, id));
     await copyFolder(join(folder, "packages", id), draftFolder(core, id));
     await rename(draftFolder(core, id), packageFolder(core, id));
   }
   await syncFolder(core.home.packages);
+}
+
+/** A package that is here already (the ledger alone was lost, or a restore was cut short) stays, if it has all that the backup has. */
+async function requireSame(folder: string, id: string, backup: Backup): Promise<void> {
+  const [here, prefix] = [await digestFolder(folder), `packages/${id}/`];
+  const wrong = Object.entries(backup.files)
+    .filter(([path]) => path.startsWith(prefix))
+    .filter(([path, digest]) => here[path.slice(prefix.length)] !== digest)
+    .map(([path]) => path.slice(prefix.length));
+  if (wrong.length === 0) return;
+  throw fail(
+    "PATH_EXISTS",
+    `${folder} is already there and differs from the backup in ${wrong.join(", ")}.`,
+    "Move the folder away, then restore again: the package comes back from the backup.",
+    { subject: folder, details: { paths: wrong } },
+  );
 }
 
 async function backupFolder(from: string): Promise<string> {
@@ -112,7 +132,7 @@ async function readBackup(folder: string): Promise<Backup> {
   if (wrong.length > 0)
     throw damaged(
       folder,
-      `${wrong.length} files are missing, added or changed: ${wrong.slice(0, 5).join(", ")}`,
+      `${wrong.length === 1 ? "1 file is" : `${wrong.length} files are`} missing, added or changed: ${wrong.slice(0, 5).join(", ")}`,
     );
   const unlisted = backup.packages.filter((id) => backup.files[`packages/${id}/seal.json`] === undefined);
   if (unlisted.length > 0) throw damaged(folder, `packages without a seal: ${unlisted.join(", ")}`);

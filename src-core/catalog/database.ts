@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import Database from "better-sqlite3";
 import { asFailure, FailureError, fail, systemCode } from "../failing.ts";
 
@@ -66,5 +67,16 @@ function migrate(db: Db, file: string, migrations: readonly Migration[]): void {
 /** Turns what SQLite says about `file` into a Failure; other errors pass through unchanged. */
 export function databaseFailure(error: unknown, file: string): unknown {
   if (error instanceof FailureError) return error;
-  return systemCode(error)?.startsWith("SQLITE_") ? asFailure(error, file) : error;
+  if (!systemCode(error)?.startsWith("SQLITE_")) return error;
+  const failure = asFailure(error, file);
+  const nextStep = WHEN_DAMAGED[basename(file)];
+  if (failure.failure.code !== "DATABASE_DAMAGED" || nextStep === undefined) return failure;
+  return new FailureError({ ...failure.failure, nextStep }, error);
 }
+
+const WHEN_DAMAGED: Readonly<Record<string, string>> = {
+  "catalog.db":
+    "Move catalog.db away, with catalog.db-wal and catalog.db-shm if they are there; it is made anew from the packages.",
+  "ledger.db":
+    "Move ledger.db away, with ledger.db-wal and ledger.db-shm if they are there; then restore a backup: strongroom restore --from DIR.",
+};

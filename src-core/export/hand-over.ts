@@ -1,14 +1,16 @@
-import { mkdir, mkdtemp, readdir, rename } from "node:fs/promises";
+import { mkdir, readdir, rename } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { CallOptions } from "../../src-contract/progress.ts";
 import type { HandoverResult, ParsedRequest } from "../../src-contract/vault-api.ts";
 import type { Core } from "../core.ts";
 import { appendEvent, eventsOf } from "../custody/custody-log.ts";
+import { inDraftFolder } from "../draft-folder.ts";
 import { createFileDurably, exists, makeFolders, syncFolder } from "../durable-files.ts";
-import { asFailure, fail, throwIfCancelled } from "../failing.ts";
+import { fail, throwIfCancelled, writeFailure } from "../failing.ts";
+import { refuseInsideHome } from "../home.ts";
 import { canonicalJson } from "../package/canonical-json.ts";
 import { readManifest } from "../package/manifest-reader.ts";
-import { removeFolder, signatureFiles } from "../package/package-store.ts";
+import { signatureFiles } from "../package/package-store.ts";
 import { rfc3339FromMs } from "../package/times.ts";
 import { locatePackage, manifestOf } from "../transfer/package-source.ts";
 import { fetchArchive } from "../transfer/pull.ts";
@@ -36,47 +38,45 @@ export async function handOver(
       { subject: folder },
     );
   }
-  await makeFolders(to).catch((error: unknown) => {
-    throw asFailure(error, to);
-  });
-  const scratch = await mkdtemp(join(to, `.${name}-handover-`));
+  await refuseInsideHome(core.home, to);
   try {
-    // Not mkdtemp's folder itself, which nobody but its owner may enter: this one is for others.
-    const draft = join(scratch, "handover");
-    await mkdir(draft);
-    const archivePath = await fetchArchive(core, place, draft, options);
-    const { seal, packageDigest } = place;
-    await requireSoundArchive(core, { archivePath, seal, packageDigest }, options);
-    appendEvent(core.ledger, {
-      time: rfc3339FromMs(core.clock.now()),
-      type: "handed-over",
-      packageId: place.packageId,
-      engagement: place.engagement,
-      details: { packageDigest, device: core.device },
+    await makeFolders(to);
+    return await inDraftFolder(to, "handover", async (scratch) => {
+      // Not the draft's folder itself, which nobody but its owner may enter: this one is for others.
+      const draft = join(scratch, "handover");
+      await mkdir(draft);
+      const archivePath = await fetchArchive(core, place, draft, options);
+      const { seal, packageDigest } = place;
+      await requireSoundArchive(core, { archivePath, seal, packageDigest }, options);
+      appendEvent(core.ledger, {
+        time: rfc3339FromMs(core.clock.now()),
+        type: "handed-over",
+        packageId: place.packageId,
+        engagement: place.engagement,
+        details: { packageDigest, device: core.device },
+      });
+      const events = eventsOf(core.ledger, place.packageId);
+      await createFileDurably(
+        join(draft, `${name}.custody.jsonl`),
+        events.map((event) => `${canonicalJson(event)}\n`).join(""),
+      );
+      const { header } = await readManifest(await manifestOf(place, scratch, options));
+      const signatures = await signatureFiles(join(draft, `${name}.signatures`));
+      await createFileDurably(
+        join(draft, "HOW-TO-VERIFY.txt"),
+        howToVerify({
+          seal,
+          packageDigest,
+          manifest: header,
+          signatureFiles: signatures.map((file) => file.name),
+        }),
+      );
+      throwIfCancelled(options.signal);
+      await rename(draft, folder);
+      await syncFolder(to);
+      return { package: place.packageId, folder, files: (await readdir(folder)).sort() };
     });
-    const events = eventsOf(core.ledger, place.packageId);
-    await createFileDurably(
-      join(draft, `${name}.custody.jsonl`),
-      events.map((event) => `${canonicalJson(event)}\n`).join(""),
-    );
-    const { header } = await readManifest(await manifestOf(place, scratch, options));
-    const signatures = await signatureFiles(join(draft, `${name}.signatures`));
-    await createFileDurably(
-      join(draft, "HOW-TO-VERIFY.txt"),
-      howToVerify({
-        seal,
-        packageDigest,
-        manifest: header,
-        signatureFiles: signatures.map((file) => file.name),
-      }),
-    );
-    throwIfCancelled(options.signal);
-    await rename(draft, folder);
-    await syncFolder(to);
-    return { package: place.packageId, folder, files: (await readdir(folder)).sort() };
   } catch (error) {
-    throw asFailure(error, folder);
-  } finally {
-    await removeFolder(scratch);
+    throw writeFailure(error, folder);
   }
 }

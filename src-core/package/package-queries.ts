@@ -6,12 +6,13 @@ import { indexFiles, isIndexed, pageOfFiles } from "../catalog/file-rows.ts";
 import type { Core } from "../core.ts";
 import { checkSignatures } from "../verify/check-signatures.ts";
 import { readManifest } from "./manifest-reader.ts";
-import { loadPackage, requireSealedManifest, resolvePackage } from "./package-store.ts";
+import { loadPackage, requireManifest, requireSealedManifest, resolvePackage } from "./package-store.ts";
 
 /** All that this device knows of a package. */
 export async function showPackage(core: Core, request: ParsedRequest<"packageShow">): Promise<PackageDetail> {
   const summary = resolvePackage(core, request.package);
   const local = await loadPackage(core, summary.id);
+  await requireManifest(local);
   const { header } = await readManifest(local.manifestFile);
   const { signatures } = await checkSignatures(join(local.folder, "signatures"), local.packageDigest);
   const fixity = core.ledger

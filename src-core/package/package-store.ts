@@ -1,15 +1,14 @@
 import { createHash } from "node:crypto";
-import { createReadStream, readFileSync } from "node:fs";
+import { createReadStream, readdirSync, readFileSync } from "node:fs";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import type { FailureCode } from "../../src-contract/failure.ts";
 import { packageIdSchema } from "../../src-contract/names.ts";
 import type { Seal } from "../../src-contract/seal.ts";
 import type { PackageSummary } from "../../src-contract/vault-api.ts";
 import { openFileSource } from "../archive/file-source.ts";
 import { VirtualTar } from "../archive/virtual-tar.ts";
-import { findPackages, listPackages, putPackage, removePackage } from "../catalog/package-rows.ts";
+import { findPackages, putPackage } from "../catalog/package-rows.ts";
 import type { Core } from "../core.ts";
 import { exists } from "../durable-files.ts";
 import { asFailure, fail, systemCode } from "../failing.ts";
@@ -29,6 +28,11 @@ export interface LocalPackage {
   readonly holding: "held" | "reference";
 }
 
+/** Ids of all packages that have a folder in the state folder, sound or not; no drafts. */
+export function packageIdsOnDisk(core: Core): readonly string[] {
+  return readdirSync(core.home.packages).filter((name) => packageIdSchema.safeParse(name).success);
+}
+
 /** Drafts begin with a dot, so that nothing unfinished is ever taken for a package. */
 export function draftFolder(core: Core, packageId: string): string {
   return join(core.home.packages, `.draft-${packageId}`);
@@ -38,7 +42,10 @@ export function packageFolder(core: Core, packageId: string): string {
   return join(core.home.packages, packageId);
 }
 
-/** Reads what is needed of a local package. Throws PACKAGE_NOT_HELD when it is not in the state folder, SEAL_INVALID when it is damaged. */
+/**
+ * Reads what is needed of a local package. Throws PACKAGE_NOT_HELD when it is not in the state folder, PACKAGE_DAMAGED when its seal is
+ * missing there, SEAL_INVALID when that is damaged.
+ */
 export async function loadPackage(core: Core, packageId: string): Promise<LocalPackage> {
   const folder = packageFolder(core, packageId);
   let bytes: Buffer;
@@ -46,6 +53,7 @@ export async function loadPackage(core: Core, packageId: string): Promise<LocalP
     bytes = await readFile(join(folder, "seal.json"));
   } catch (error) {
     if (systemCode(error) !== "ENOENT") throw asFailure(error, folder);
+    if (await exists(folder)) throw damaged(packageId, `seal.json is missing in ${folder}`, folder);
     throw fail(
       "PACKAGE_NOT_HELD",
       `Package ${packageId} is not on this device.`,
@@ -61,6 +69,22 @@ export async function loadPackage(core: Core, packageId: string): Promise<LocalP
     "Restore the package from a backup, or pull it from its vault.",
     { subject: packageId },
   );
+}
+
+/** The failure for a package of this device that is not as it was published; what is left of it stays as it is. */
+export function damaged(packageId: string, what: string, folder: string, cause?: unknown): Error {
+  return fail(
+    "PACKAGE_DAMAGED",
+    `Package ${packageId} is damaged on this device: ${what}.`,
+    "Keep the folder as it is; restore the package from a backup, or pull it from its vault.",
+    { subject: folder, ...(cause === undefined ? {} : { cause }) },
+  );
+}
+
+/** Throws PACKAGE_DAMAGED when manifest.json is not in the state folder. */
+export async function requireManifest({ manifestFile, folder, seal }: LocalPackage): Promise<void> {
+  if (await exists(manifestFile)) return;
+  throw damaged(seal.packageId, `manifest.json is missing in ${folder}`, folder);
 }
 
 /** A folder laid out as packages/<id> is, whose seal.json has these bytes. */
@@ -98,8 +122,10 @@ export async function requireBytes(local: LocalPackage): Promise<void> {
   );
 }
 
-/** Throws DIGEST_MISMATCH when manifest.json in the state folder is not the sealed one: nothing may be told from it then. */
-export async function requireSealedManifest({ manifestFile, seal }: LocalPackage): Promise<void> {
+/** Throws PACKAGE_DAMAGED or DIGEST_MISMATCH when manifest.json in the state folder is not the sealed one: nothing may be told from it then. */
+export async function requireSealedManifest(local: LocalPackage): Promise<void> {
+  await requireManifest(local);
+  const { manifestFile, seal } = local;
   const digest = createHash("sha256");
   await pipeline(createReadStream(manifestFile, { highWaterMark: 1024 * 1024 }), digest).catch(
     (error: unknown) => {
@@ -133,6 +159,7 @@ export async function signatureFiles(
 
 /** Puts a sealed package's summary into the catalog. */
 export async function catalogPackage(core: Core, local: LocalPackage): Promise<void> {
+  await requireManifest(local);
   const { header } = await readManifest(local.manifestFile);
   putPackage(core.catalog, {
     seal: local.seal,
@@ -142,46 +169,17 @@ export async function catalogPackage(core: Core, local: LocalPackage): Promise<v
   });
 }
 
-const DAMAGED = new Set<FailureCode>([
-  "SEAL_INVALID",
-  "MANIFEST_INVALID",
-  "PACKAGE_NOT_HELD",
-  "PATH_NOT_FOUND",
-  "PATH_NOT_EVIDENCE",
-  "PATH_UNREADABLE",
-  "INVALID_INPUT",
-  "IO_ERROR",
-]);
-
-/**
- * Makes the catalog say what packages/ holds: the folders are the truth, the catalog may have been deleted or a process killed
- * between publishing a package and cataloguing it. A folder whose seal or manifest is damaged is left alone and left out: one bad
- * package must not keep the others from their owner.
- */
-export async function reconcileCatalog(core: Core): Promise<void> {
-  // Rows first, folders second: a package that another process publishes in between is then seen as a folder, never as a stale row.
-  const rows = listPackages(core.catalog);
-  const names = await readdir(core.home.packages);
-  const onDisk = new Set(names.filter((name) => packageIdSchema.safeParse(name).success));
-  for (const row of rows) {
-    if (onDisk.delete(row.id) || row.holding === "remote") continue;
-    removePackage(core.catalog, row.id);
-  }
-  for (const id of onDisk) {
-    try {
-      await catalogPackage(core, await loadPackage(core, id));
-    } catch (error) {
-      const { code } = asFailure(error).failure;
-      if (!DAMAGED.has(code)) throw error;
-    }
-  }
-}
-
-/** Finds the one package that an id or its beginning names. Throws PACKAGE_NOT_FOUND or ID_AMBIGUOUS. */
+/** Finds the one package that an id or its beginning names. Throws PACKAGE_NOT_FOUND, PACKAGE_DAMAGED or ID_AMBIGUOUS. */
 export function resolvePackage(core: Core, ref: string): PackageSummary {
   const found = findPackages(core.catalog, ref.toLowerCase(), 3);
   const [first, second] = found;
   if (first === undefined) {
+    // Every sound package is in the catalog: what only has a folder could not be read.
+    const left = packageIdsOnDisk(core).find((id) => id.startsWith(ref.toLowerCase()));
+    if (left !== undefined) {
+      const folder = packageFolder(core, left);
+      throw damaged(left, `${folder} cannot be read as a package ('package list' says why)`, folder);
+    }
     throw fail(
       "PACKAGE_NOT_FOUND",
       `No package on this device has an id that begins with ${ref}.`,

@@ -28,9 +28,14 @@ export function thisProcess(): LeaseHolder {
   };
 }
 
+/** Whether a beat is so recent that its process may live. */
+export function isFresh(sinceBeatMs: number): boolean {
+  return sinceBeatMs < STALE_AFTER_MS;
+}
+
 /** Whether the holder may still be at work. A holder that is dead for certain frees its lease at once. */
 export function isAlive(holder: LeaseHolder, me: LeaseHolder, sinceBeatMs: number): boolean {
-  const fresh = sinceBeatMs < STALE_AFTER_MS;
+  const fresh = isFresh(sinceBeatMs);
   if (holder.machine !== me.machine) return fresh;
   if (holder.boot !== me.boot) return holder.boot === null || me.boot === null ? fresh : false;
   if (holder.space !== me.space) return fresh;

@@ -6,13 +6,16 @@ import type { CallOptions } from "../../src-contract/progress.ts";
 import type { ParsedRequest, PullResult } from "../../src-contract/vault-api.ts";
 import type { Core } from "../core.ts";
 import { appendEvent } from "../custody/custody-log.ts";
-import { createFileDurably, exists, makeFolders } from "../durable-files.ts";
-import { asFailure, fail, throwIfCancelled } from "../failing.ts";
+import { inDraftFolder } from "../draft-folder.ts";
+import { createFileDurably, exists, makeFolders, publishFile, syncTree } from "../durable-files.ts";
+import { fail, throwIfCancelled, writeFailure } from "../failing.ts";
+import { refuseInsideHome } from "../home.ts";
 import { readManifest } from "../package/manifest-reader.ts";
 import { removeFolder, signatureFiles } from "../package/package-store.ts";
 import { runThread } from "../package/run-thread.ts";
 import { rfc3339FromMs } from "../package/times.ts";
 import type { RangeSource } from "../ports.ts";
+import { leaseTransfer } from "./journal.ts";
 import { locatePackage, manifestOf, openPlacedArchive, type PackagePlace } from "./package-source.ts";
 import { dropScratch, makeReady, placeReady, readyName, refuseTaken, scratchFolder } from "./place-pulled.ts";
 import { pullPackage } from "./pull-package.ts";
@@ -29,14 +32,33 @@ export async function pullFromVault(
   options: CallOptions,
 ): Promise<PullResult> {
   const to = resolve(request.to);
+  await refuseInsideHome(core.home, to);
   await makeFolders(to).catch((error: unknown) => {
-    throw asFailure(error, to);
+    throw writeFailure(error, to);
   });
   const place = await locatePackage(core, request.package);
-  const result =
-    request.file !== undefined
-      ? await pullFile(place, request.file, to, options)
-      : await pullWhole(core, place, request.as, to, options);
+  if (request.file !== undefined) {
+    const pulled = await pullFile(place, request.file, to, options);
+    logPulled(core, place, "file");
+    return { ...pulled, package: place.packageId };
+  }
+  const scratch = scratchFolder(to, place.packageId);
+  // Processes that pull the same package to the same place would work in one scratch folder.
+  const { packageId, packageDigest } = place;
+  const plan = { direction: "pull", vault: "", target: scratch, packageId, packageDigest } as const;
+  const lease = leaseTransfer(core.ledger, plan, core.clock);
+  try {
+    const pulled = await pullWhole(core, place, request.as, to, options);
+    logPulled(core, place, request.as);
+    await dropScratch(scratch, readyName(request.as));
+    lease.finish("received");
+    return { ...pulled, package: packageId };
+  } finally {
+    lease.release();
+  }
+}
+
+function logPulled(core: Core, place: PackagePlace, as: "bag" | "tar" | "file"): void {
   appendEvent(core.ledger, {
     time: rfc3339FromMs(core.clock.now()),
     type: "package-pulled",
@@ -44,13 +66,10 @@ export async function pullFromVault(
     engagement: place.engagement,
     details: {
       packageDigest: place.packageDigest,
-      as: request.file === undefined ? request.as : "file",
+      as,
       device: core.device,
     },
   });
-  if (request.file === undefined)
-    await dropScratch(scratchFolder(to, place.packageId), readyName(request.as));
-  return { ...result, package: place.packageId };
 }
 
 type Pulled = Omit<PullResult, "package">;
@@ -73,7 +92,9 @@ async function pullWhole(
   const ready = readyName(as);
   if (!(await exists(join(scratch, ready)))) {
     await refuseTaken([target, sealPath(place, to)], scratch);
-    await mkdir(scratch, { recursive: true });
+    await mkdir(scratch, { recursive: true }).catch((error: unknown) => {
+      throw writeFailure(error, to);
+    });
     const archive = await fetchInto(core, place, scratch, options);
     try {
       const { packageDigest } = place;
@@ -93,7 +114,7 @@ async function pullWhole(
   return { path: target, bytes: seal.archiveSize, files };
 }
 
-/** Unpacks an archive into the scratch folder; answers with the bag's path. */
+/** Unpacks an archive into the scratch folder, durably; answers with the bag's path. */
 async function unpack(
   archivePath: string,
   name: string,
@@ -104,6 +125,8 @@ async function unpack(
   await mkdir(bag);
   const script = new URL("../package/extract-thread.ts", import.meta.url);
   await runThread<number>(script, { archivePath, topFolder: name, target: bag }, options);
+  throwIfCancelled(options.signal);
+  await syncTree(bag);
   return bag;
 }
 
@@ -166,6 +189,7 @@ export async function fetchArchive(
     const folder = join(to, place.seal.archive.replace(/\.tar$/, ".signatures"));
     if (signatures.length > 0) await mkdir(folder, { recursive: true });
     for (const { name, path } of signatures) await copyFile(path, join(folder, name));
+    if (signatures.length > 0) await syncTree(folder);
     await createFileDurably(sealPath(place, to), local.sealBytes);
   }
   return target;
@@ -189,21 +213,20 @@ async function pullFile(
 ): Promise<Pulled> {
   const target = join(to, basename(path));
   await refuseTaken([target]);
-  const scratch = await mkdtemp(join(to, ".strongroom-pull-"));
-  try {
+  return inDraftFolder(to, "pull-file", async (scratch) => {
     const record = await findRecord(await manifestOf(place, scratch, options), path);
     const archive = await openPlacedArchive(place);
+    const file = join(scratch, "content");
     try {
-      await createFileDurably(target, verifiedContent(archive, record, options));
+      await createFileDurably(file, verifiedContent(archive, record, options));
+      await publishFile(file, target);
     } catch (error) {
-      throw asFailure(error, target);
+      throw writeFailure(error, target);
     } finally {
       await archive.close();
     }
     return { path: target, bytes: record.size, files: 1 };
-  } finally {
-    await removeFolder(scratch);
-  }
+  });
 }
 
 async function findRecord(manifestFile: string, path: string): Promise<FileRecord> {

@@ -8,6 +8,7 @@ import {
   type LocalPackage,
   loadPackage,
   openArchive,
+  requireManifest,
   resolvePackage,
   signatureFiles,
 } from "../package/package-store.ts";
@@ -43,6 +44,7 @@ export async function pushToVault(
   const summary = resolvePackage(core, request.package);
   const local = await loadPackage(core, summary.id);
   const { name, vault } = await vaultOfPackage(core, summary);
+  await requireManifest(local);
   const archive = await openArchive(local);
   try {
     const signatures = await signatureFiles(`${local.folder}/signatures`);
@@ -60,7 +62,10 @@ export async function pushToVault(
       clock: core.clock,
       signal: options.signal,
       onProgress: options.onProgress,
-      onMismatch: (_part, offset, size) => nameChangedFiles(local, offset, size, options),
+      onMismatch: async (_part, offset, size) => {
+        if (local.holding === "held") throw damagedArchive(local);
+        await nameChangedFiles(local, offset, size, options);
+      },
     });
     recordStored(core, local, name, pushed.method, pushed.alreadyStored);
     return {
@@ -79,6 +84,15 @@ export async function pushToVault(
   } finally {
     await archive.close();
   }
+}
+
+function damagedArchive({ archiveFile, seal }: LocalPackage): Error {
+  return fail(
+    "DIGEST_MISMATCH",
+    `${archiveFile} is not what was sealed. It was not stored.`,
+    `See what differs: strongroom verify ${seal.packageId} --full. Restore the package from a backup.`,
+    { subject: archiveFile },
+  );
 }
 
 /** A device's name as a segment of a key. */

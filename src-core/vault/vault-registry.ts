@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { ParsedRequest, VaultHealth, VaultSummary } from "../../src-contract/vault-api.ts";
 import type { Core } from "../core.ts";
 import { fail } from "../failing.ts";
+import { refuseInsideHome } from "../home.ts";
 import { rfc3339FromMs } from "../package/times.ts";
 import type { Vault } from "../ports.ts";
 import { readSmallObject } from "../transfer/stored-seal.ts";
@@ -14,6 +15,7 @@ export async function addFolderVault(
   request: ParsedRequest<"vaultAddFolder">,
 ): Promise<VaultSummary> {
   const location = resolve(request.path);
+  await refuseInsideHome(core.home, location);
   const vault = createFolderVault(location);
   const health = await vault.health();
   if (!health.fit) throw unfit(request.name, location, health);
