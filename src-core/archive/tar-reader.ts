@@ -20,7 +20,7 @@ export interface TarEnd {
 }
 
 const BLOCK = 512;
-/** A name of this length fits no file system; more is an attack on memory. */
+/** A name of this length fits no file system; more is an attack on memory and time. */
 const MAX_NAME_BLOCK = 64 * 1024;
 const MAX_PAX_BLOCK = 1024 * 1024;
 const padding = (size: number): number => (BLOCK - (size % BLOCK)) % BLOCK;
@@ -135,6 +135,9 @@ async function readExtension(
       throw unsafe(archive, header.name, "a global header that renames or resizes entries");
     }
     return before;
+  }
+  if (name !== undefined && name.length > MAX_NAME_BLOCK) {
+    throw unsafe(archive, name.subarray(0, 100), `a name of ${name.length} bytes`);
   }
   if (size !== undefined && !/^\d{1,16}$/.test(size.toString("latin1"))) {
     throw invalid(archive, "a pax size is no number");

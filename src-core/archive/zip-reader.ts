@@ -4,6 +4,15 @@ import { type Entry, fromRandomAccessReaderPromise, getFileNameLowLevel, type Zi
 import { asFailure, fail, systemCode } from "../failing.ts";
 import { bomb, isBomb, unpack } from "./gzip-stream.ts";
 import { ZipBytes } from "./zip-bytes.ts";
+import {
+  directorySize,
+  findGaps,
+  type Gap,
+  LOCAL_HEADER,
+  readEnd,
+  readLocalHeader,
+  saysTheSame,
+} from "./zip-layout.ts";
 
 /** A file or folder of a zip, as its central directory tells it. */
 export interface ZipEntry {
@@ -20,16 +29,16 @@ export interface ZipReader {
    * unknown compression, ARCHIVE_UNSAFE for links, devices, backslashes, overlapping entries and compression bombs.
    */
   entries(): AsyncGenerator<ZipEntry>;
+  /** The bytes that belong to no entry; to be asked when all entries were read. */
+  gaps(): Promise<readonly Gap[]>;
   /**
-   * The unpacked bytes. Throws an error with code `DAMAGED` when they cannot be unpacked or their length or CRC is not as declared;
-   * FailureError ARCHIVE_UNSAFE when there are more than declared, or another name stands before them.
+   * The unpacked bytes. Throws an error with code `DAMAGED` when they cannot be unpacked, when their length or CRC is not as declared or the
+   * entry's two headers differ; FailureError ARCHIVE_UNSAFE when there are more than declared, or another name stands before them.
    */
   content(entry: ZipEntry): AsyncGenerator<Uint8Array>;
   close(): Promise<void>;
 }
 
-const LOCAL_HEADER = 30;
-const LOCAL_SIGNATURE = 0x04034b50;
 /** Bytes of an entry that is unpacked at once. */
 const SMALL = 256 * 1024;
 const UNICODE_PATH = 0x7075;
@@ -76,8 +85,10 @@ export async function openZip(archive: string): Promise<ZipReader> {
       decodeStrings: false,
       validateEntrySizes: false,
     });
+    const spans: Spans = { starts: [], packed: [], directorySize: 0 };
     return {
-      entries: () => entries(archive, bytes.size, zip),
+      entries: () => entries(archive, bytes.size, zip, spans),
+      gaps: () => gapsBetween(archive, bytes, zip, spans),
       content: (entry) => content(archive, bytes, entry),
       close: () => bytes.dispose(),
     };
@@ -87,8 +98,14 @@ export async function openZip(archive: string): Promise<ZipReader> {
   }
 }
 
-async function* entries(archive: string, size: number, zip: ZipFile): AsyncGenerator<ZipEntry> {
-  const starts: number[] = [];
+/** Where the entries lie, in columns: there may be millions. */
+interface Spans {
+  readonly starts: number[];
+  readonly packed: number[];
+  directorySize: number;
+}
+
+async function* entries(archive: string, size: number, zip: ZipFile, spans: Spans): AsyncGenerator<ZipEntry> {
   const ends: number[] = [];
   let unpacked = 0;
   try {
@@ -97,27 +114,55 @@ async function* entries(archive: string, size: number, zip: ZipFile): AsyncGener
       unpacked += found.size;
       if (isBomb(unpacked, size)) throw bomb(archive);
       const start = entry.relativeOffsetOfLocalHeader;
-      starts.push(start);
+      spans.starts.push(start);
+      spans.packed.push(entry.compressedSize);
+      spans.directorySize += directorySize(entry);
       ends.push(start + LOCAL_HEADER + entry.fileNameRaw.length + entry.compressedSize);
       yield found;
     }
   } catch (error) {
     throw asZipFailure(archive, error);
   }
-  refuseOverlap(archive, size, starts, ends);
+  refuseOverlap(archive, size, spans.starts, ends);
 }
 
+/** Numbers of the entries in the order in which they lie. */
+const inPlace = (starts: readonly number[]): Uint32Array =>
+  Uint32Array.from(starts.keys()).sort((a, b) => (starts[a] ?? 0) - (starts[b] ?? 0));
+
 /** Entries that share bytes make a small zip unpack without end, and readers disagree on what they hold. */
-function refuseOverlap(archive: string, size: number, starts: number[], ends: number[]): void {
-  const order = Uint32Array.from(starts.keys()).sort((a, b) => (starts[a] ?? 0) - (starts[b] ?? 0));
+function refuseOverlap(
+  archive: string,
+  size: number,
+  starts: readonly number[],
+  ends: readonly number[],
+): void {
   let reached = 0;
-  for (const entry of order) {
+  for (const entry of inPlace(starts)) {
     if ((starts[entry] ?? 0) < reached) {
       throw unsafe(archive, "holds entries that overlap, at byte", String(starts[entry]));
     }
     reached = ends[entry] ?? 0;
   }
   if (reached > size) throw invalid(archive, "an entry reaches beyond its end, so it may be truncated");
+}
+
+/** A reader that goes from front to back may find entries in what the directory leaves out. */
+async function gapsBetween(
+  archive: string,
+  bytes: ZipBytes,
+  zip: ZipFile,
+  spans: Spans,
+): Promise<readonly Gap[]> {
+  const { starts, packed } = spans;
+  const end = await readEnd(bytes, Buffer.byteLength(zip.comment));
+  function* ordered() {
+    for (const entry of inPlace(starts)) yield { start: starts[entry] ?? 0, packed: packed[entry] ?? 0 };
+  }
+  const directory = { start: end.directory, size: spans.directorySize, end: end.end };
+  return findGaps(bytes, ordered(), directory).catch((error: unknown) => {
+    throw asZipFailure(archive, error);
+  });
 }
 
 function toEntry(archive: string, entry: Entry): ZipEntry {
@@ -180,15 +225,12 @@ async function* unpacked(
 ): AsyncGenerator<Uint8Array> {
   const { compressedSize, fileNameRaw, relativeOffsetOfLocalHeader: start } = entry;
   const deflated = entry.compressionMethod !== 0;
-  const local = await bytes.readAt(start, LOCAL_HEADER + fileNameRaw.length);
-  if (local.length < LOCAL_HEADER || local.readUInt32LE(0) !== LOCAL_SIGNATURE) {
-    throw damaged(`${name}: no header at byte ${start}`);
-  }
+  const local = await readLocalHeader(bytes, start);
+  if (local === null) throw damaged(`${name}: no header at byte ${start}`);
   // Readers that go from front to back would see the name that stands here.
-  if (local.readUInt16LE(26) !== fileNameRaw.length || !local.subarray(LOCAL_HEADER).equals(fileNameRaw)) {
-    throw unsafe(archive, "names an entry in two ways", name);
-  }
-  const from = start + LOCAL_HEADER + fileNameRaw.length + local.readUInt16LE(28);
+  if (!local.name.equals(fileNameRaw)) throw unsafe(archive, "names an entry in two ways", name);
+  if (!saysTheSame(local, entry)) throw damaged(`${name}: its two headers differ`);
+  const from = local.contentOffset;
   if (from + compressedSize > bytes.size) throw invalid(archive, `${JSON.stringify(name)} is truncated`);
   if (compressedSize <= SMALL && size <= SMALL) {
     const stored = await bytes.readAt(from, compressedSize);

@@ -8,6 +8,8 @@ import { normalisePath, unsafePathReason } from "./safe-path.ts";
 
 /** Far above any real package, and few enough to hold in memory. */
 const MAX_ENTRIES = 5_000_000;
+/** PATH_MAX of Linux, 4,096 bytes, holds no more. Each level of each entry is looked up, so a few names of many levels would keep a verifier busy for ever. */
+const MAX_LEVELS = 2048;
 
 export function unsafeArchive(archive: string, what: string, entry?: string): Error {
   return fail(
@@ -39,7 +41,11 @@ export function entryPath(archive: string, name: Uint8Array, findings: Finding[]
   if (reason !== null) {
     throw unsafeArchive(archive, `holds an entry whose name ${reason}: ${JSON.stringify(text)}`, text);
   }
-  return normalisePath(text);
+  const path = normalisePath(text);
+  if (path.split("/", MAX_LEVELS + 1).length > MAX_LEVELS) {
+    throw unsafeArchive(archive, `holds an entry below more than ${MAX_LEVELS} folders`, path.slice(0, 1000));
+  }
+  return path;
 }
 
 /** The bag within an archive: its files relative to the bag's base folder. */
@@ -159,14 +165,19 @@ export class ArchiveListing {
   #refuseFilesAsFolders(): void {
     const loose = this.#groups.get("")?.inventory;
     for (const [top, { inventory }] of this.#groups) {
+      const sound = new Set<string>();
       if (top !== "" && loose?.find(top) !== undefined) {
         throw unsafeArchive(this.#archive, `holds ${JSON.stringify(top)} as a file and as a folder`, top);
       }
       for (let file = 0; file < inventory.count; file += 1) {
         const path = inventory.path(file);
         for (let slash = path.lastIndexOf("/"); slash > 0; slash = path.lastIndexOf("/", slash - 1)) {
-          if (inventory.find(path.slice(0, slash)) === undefined) continue;
-          throw unsafeArchive(this.#archive, `holds ${JSON.stringify(path)} below a file`, path);
+          const folder = path.slice(0, slash);
+          if (sound.has(folder)) break;
+          if (inventory.find(folder) !== undefined) {
+            throw unsafeArchive(this.#archive, `holds ${JSON.stringify(path)} below a file`, path);
+          }
+          sound.add(folder);
         }
       }
     }

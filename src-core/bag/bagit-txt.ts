@@ -19,7 +19,7 @@ const STRICT =
   /^BagIt-Version: (\d+\.\d+)(?:\r\n|\n|\r)Tag-File-Character-Encoding: ([!-~]+)(?:\r\n|\n|\r)?$/;
 /** Before 1.0: white space around the colons and at line ends did no harm. */
 const LENIENT =
-  /^BagIt-Version[ \t]*:[ \t]*(\d+\.\d+)[ \t]*(?:\r\n|\n|\r)Tag-File-Character-Encoding[ \t]*:[ \t]*([!-~]+)[ \t]*(?:\r\n|\n|\r)*$/;
+  /^BagIt-Version[ \t]*:[ \t]*(\d+\.\d+)[ \t]*(?:\r\n|\n|\r)Tag-File-Character-Encoding[ \t]*:[ \t]*([!-~]+)[ \t]*[\r\n]*$/;
 
 /** Reads bagit.txt, byte for byte; null stands for a missing file. Adds to `findings` and always returns something to go on with. */
 export function parseBagitTxt(bytes: Uint8Array | null, findings: Finding[]): Declaration {

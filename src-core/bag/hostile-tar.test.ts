@@ -41,6 +41,13 @@ const base256 = (value: bigint): Buffer => {
   return field;
 };
 
+/** An entry in so many folders. */
+const deep = (levels: number): Buffer =>
+  Buffer.concat([
+    pax(paxRecord("path", `bag/data/${"d/".repeat(levels)}f`)),
+    tarEntry({ name: "bag/data/deep" }),
+  ]);
+
 const UNSAFE: readonly (readonly [string, () => Buffer])[] = [
   ["a path that leaves", () => withEntries({ name: "bag/../../x" })],
   ["a path that leaves its folder and comes back", () => withEntries({ name: "bag/data/../data/x" })],
@@ -70,6 +77,8 @@ const UNSAFE: readonly (readonly [string, () => Buffer])[] = [
   ["two entries of one path, spelled otherwise", () => withEntries({ name: "bag/./data//a.txt" })],
   ["a file below a file", () => withEntries({ name: "bag/data/a.txt/b" })],
   ["a folder that is a file too", () => withEntries({ name: "bag/data/a.txt/", type: "5" })],
+  ["more levels of folders than any system has", () => withEntries(deep(3000))],
+  ["a name that no system can hold", () => withEntries(deep(40_000))],
   ["a folder with content", () => withEntries({ name: "bag/data/d", type: "5", content: "x" })],
   [
     "a pax header without measure",
@@ -148,6 +157,7 @@ describe("a tar", () => {
       expect(
         await found(withEntries({ name: "g", type: "g", content: paxRecord("comment", "from git") })),
       ).toEqual([]);
+      expect(await found(withEntries(deep(2000)))).toEqual(["PAYLOAD_FILE_UNLISTED", "OXUM_MISMATCH"]);
       const long = `bag/data/${"n".repeat(300)}`;
       const gnu = [{ name: "././@LongLink", type: "L", content: `${long}\0` }, { name: long.slice(0, 100) }];
       expect(await found(withEntries(...gnu))).toEqual(["PAYLOAD_FILE_UNLISTED", "OXUM_MISMATCH"]);

@@ -55,6 +55,13 @@ const rename = (zip: Buffer, from: string, to: string, occurrences: readonly num
 };
 /** Where the central directory's record of a name begins. */
 const central = (zip: Buffer, name: string): number => zip.lastIndexOf(name) - 46;
+/** Where the header before its content begins. */
+const local = (zip: Buffer, name: string): number => zip.indexOf(name) - 30;
+/** Declares another size in both headers. */
+const declare = (zip: Buffer, name: string, size: number): void => {
+  zip.writeUInt32LE(size, central(zip, name) + 24);
+  zip.writeUInt32LE(size, local(zip, name) + 22);
+};
 
 describe("a zip", () => {
   it("may use zip64 and stored entries, and has its findings as any bag", async () => {
@@ -109,7 +116,7 @@ describe("a zip", () => {
     "is refused for more content than is declared, of %i bytes",
     async (length) => {
       const zip = await soundZip({ name: "bag/bomb", content: Buffer.alloc(length) });
-      zip.writeUInt32LE(10, central(zip, "bag/bomb") + 24);
+      declare(zip, "bag/bomb", 10);
       await failsWith(zip, "ARCHIVE_UNSAFE");
     },
   );
@@ -123,9 +130,9 @@ describe("a zip", () => {
   it.each([1000, 1_000_000])("has an entry reported that is damaged, of %i bytes", async (length) => {
     const content = Buffer.from(Array.from({ length }, (_, i) => (i * i) % 251));
     const sound = await soundZip({ name: "bag/x", content, compress: false });
-    const local = sound.indexOf("bag/x");
+    const within = sound.indexOf("bag/x") + 500;
     const crc = Buffer.from(sound);
-    crc[local + 500] = (crc[local + 500] ?? 0) ^ 1;
+    crc[within] = (crc[within] ?? 0) ^ 1;
     expect(await validateBytes(crc)).toEqual(
       ["ARCHIVE_ENTRY_DAMAGED", "TAG_FILE_UNLISTED"].toSorted().reverse(),
     );
@@ -133,8 +140,32 @@ describe("a zip", () => {
     deflated.fill(0xff, deflated.indexOf("bag/y") + 5, deflated.indexOf("bag/y") + 60);
     expect(await validateBytes(deflated)).toContain("ARCHIVE_ENTRY_DAMAGED");
     const short = await soundZip({ name: "bag/z", content });
-    short.writeUInt32LE(length + 5, central(short, "bag/z") + 24);
+    declare(short, "bag/z", length + 5);
     expect(await validateBytes(short)).toContain("ARCHIVE_ENTRY_DAMAGED");
+  });
+
+  it.each([
+    ["method", 8, 8],
+    ["CRC", 14, 1],
+    ["packed size", 18, 1],
+    ["size", 22, 1],
+    ["encryption", 6, 1],
+  ])("has an entry reported whose two headers differ in their %s", async (_name, field, value) => {
+    const zip = await soundZip({ name: "bag/x", content: Buffer.from("x"), compress: false });
+    zip[local(zip, "bag/x") + field] = (zip[local(zip, "bag/x") + field] ?? 0) ^ value;
+    expect(await validateBytes(zip)).toContain("ARCHIVE_ENTRY_DAMAGED");
+  });
+
+  it("may not hold bytes that belong to no entry, where another reader finds entries", async () => {
+    const zip = await soundZip({ name: "bag/x" });
+    // The directory of the second is looked for in the first.
+    expect(await validateBytes(Buffer.concat([zip, zip]))).toContain("ARCHIVE_TRAILING_DATA");
+    const hidden = await soundZip({ name: "bag/x" }, { name: "bag/y" });
+    const end = hidden.length - 22;
+    const left = hidden.readUInt16LE(end + 10) - 1;
+    hidden.writeUInt16LE(left, end + 8);
+    hidden.writeUInt16LE(left, end + 10);
+    expect(await validateBytes(hidden)).toContain("ARCHIVE_TRAILING_DATA");
   });
 
   it("is no archive when it is cut, padded, encrypted or unknown in its compression", async () => {

@@ -42,6 +42,16 @@ const RULES: readonly (readonly [string, BagPlan, readonly BagFindingCode[]])[] 
   ],
   ["bagit.txt with CR", { edit: (f) => replaceIn(f, "bagit.txt", /\n/g, "\r") }, []],
   ["bagit.txt without a last line end", { edit: replace("bagit.txt", /\n$/, "") }, []],
+  [
+    "empty lines and then a word",
+    { edit: append("bagit.txt", `${"\r\n".repeat(60)}x`) },
+    ["BAGIT_TXT_SYNTAX"],
+  ],
+  [
+    "empty lines and then a word, 0.97",
+    { version: "0.97", edit: append("bagit.txt", `${"\r\n".repeat(60)}x`) },
+    ["BAGIT_TXT_SYNTAX"],
+  ],
   ["a BOM in bagit.txt", { edit: replace("bagit.txt", /^/, "\ufeff") }, ["BAGIT_TXT_BOM"]],
   ["version 2.0", { version: "2.0" }, ["BAGIT_VERSION_UNKNOWN"]],
   ["version 0.98", { version: "0.98" }, ["BAGIT_VERSION_UNKNOWN"]],

@@ -162,7 +162,7 @@ const RULES = {
   ARCHIVE_TRAILING_DATA: [
     "error",
     "RFC 8493 4",
-    "Bytes follow the end of the archive; nothing vouches for them",
+    "The archive holds bytes that belong to none of its entries, such as bytes after its end; nothing vouches for them",
   ],
   ARCHIVE_END_SHORT: [
     "warning",
@@ -172,7 +172,7 @@ const RULES = {
   ARCHIVE_ENTRY_DAMAGED: [
     "error",
     "APPNOTE 4.4.7",
-    "An entry of the archive cannot be unpacked or has a wrong CRC",
+    "An entry of the archive cannot be unpacked, has a wrong CRC, or is described in two ways",
   ],
 } as const satisfies Record<string, readonly [Finding["severity"], string, string]>;
 

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type TagEncoding, tagLines } from "./tag-text.ts";
 import { type BagPlan, buildBag, replaceIn, writeBag } from "./testing/build-bag.ts";
 import { validateBag } from "./validate-bag.ts";
 
@@ -15,6 +16,19 @@ const codes = (findings: readonly { code: string }[]): string[] => findings.map(
 const validate = async (plan: BagPlan) => validateBag(await writeBag(root, buildBag(plan)));
 
 const manifest = "manifest-sha256.txt";
+
+/** All lines of a text that comes one byte at a time, and what is said of them. */
+async function linesOfBytes(bytes: Buffer, kind: TagEncoding["kind"]): Promise<string[]> {
+  async function* oneByOne() {
+    for (const byte of bytes) yield Uint8Array.of(byte);
+  }
+  const heard: string[] = [];
+  const encoding = kind === "other" ? { kind, label: "utf-16le" } : { kind };
+  for await (const lines of tagLines(oneByOne(), encoding, (code, line) => heard.push(`${code} ${line}`))) {
+    heard.push(...lines);
+  }
+  return heard;
+}
 describe("tag files", () => {
   it.each(["UTF-16LE", "UTF-16BE"] as const)("reads tag files in %s", async (order) => {
     const encode = (bytes: Buffer): Buffer => {
@@ -57,6 +71,19 @@ describe("tag files", () => {
       const files = buildBag({ payload, edit: (f) => replaceIn(f, manifest, /\n/g, end) });
       expect((await validateBag(await writeBag(root, files, "tar.gz"))).findings).toEqual([]);
     }
+  });
+
+  it("reads what comes one byte at a time", async () => {
+    const text = "ab  é\r\n\rc\nd";
+    const lines = ["ab  é", "", "c", "d"];
+    const little = Buffer.from(`\ufeff${text}`, "utf16le");
+    expect(await linesOfBytes(Buffer.from(text), "utf8")).toEqual(lines);
+    expect(await linesOfBytes(Buffer.from(`\ufeff${text}`), "utf8")).toEqual(["TAG_FILE_BOM 0", ...lines]);
+    expect(await linesOfBytes(Buffer.from(text, "latin1"), "latin1")).toEqual(lines);
+    expect(await linesOfBytes(little, "utf16")).toEqual(lines);
+    expect(await linesOfBytes(Buffer.from(little).swap16(), "utf16")).toEqual(lines);
+    expect(await linesOfBytes(little, "other")).toEqual(lines);
+    expect(await linesOfBytes(Buffer.from("a"), "utf16")).toEqual(["TAG_FILE_NOT_DECODABLE 1", "\ufffd"]);
   });
 
   it("drops a line without end, and reads on", async () => {

@@ -41,30 +41,37 @@ async function* bytePieces(
   encoding: "utf8" | "latin1",
   problem: LineProblem,
 ): AsyncGenerator<{ text: string; broken: boolean }> {
-  let rest = Buffer.alloc(0);
+  // Bytes that no line end has followed yet; joined once one has, since joining them at every chunk would copy them again and again.
+  let pending: Buffer[] = [];
+  let pendingBytes = 0;
   let first = true;
   const decode = (bytes: Buffer): { text: string; broken: boolean } => ({
     text: bytes.toString(encoding),
     broken: encoding === "utf8" && !isUtf8(bytes),
   });
+  const join = (last: Buffer): Buffer => {
+    let bytes = pending.length === 0 ? last : Buffer.concat([...pending, last]);
+    pending = [];
+    pendingBytes = 0;
+    if (first && encoding === "utf8" && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) {
+      problem("TAG_FILE_BOM", 0);
+      bytes = bytes.subarray(3);
+    }
+    first = false;
+    return bytes;
+  };
   for await (const chunk of chunks) {
     // A view, not a copy.
     const view = Buffer.from(chunk.buffer as ArrayBuffer, chunk.byteOffset, chunk.byteLength);
-    let bytes = rest.length === 0 ? view : Buffer.concat([rest, view]);
-    if (first && encoding === "utf8" && bytes.length >= 3) {
-      if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) {
-        problem("TAG_FILE_BOM", 0);
-        bytes = bytes.subarray(3);
-      }
-      first = false;
-    }
-    const cut = Math.max(bytes.lastIndexOf(LF), bytes.lastIndexOf(CR)) + 1;
+    const cut = Math.max(view.lastIndexOf(LF), view.lastIndexOf(CR)) + 1;
     // A line that never ends must not gather in memory: the line reader sees it in pieces and drops it.
-    const upTo = cut === 0 && bytes.length > MAX_LINE * 4 ? bytes.length : cut;
-    rest = bytes.subarray(upTo);
-    if (upTo > 0) yield decode(bytes.subarray(0, upTo));
+    const upTo = cut === 0 && pendingBytes + view.length > MAX_LINE * 4 ? view.length : cut;
+    if (upTo > 0) yield decode(join(view.subarray(0, upTo)));
+    if (upTo === view.length) continue;
+    pending.push(view.subarray(upTo));
+    pendingBytes += view.length - upTo;
   }
-  if (rest.length > 0) yield decode(rest);
+  if (pendingBytes > 0) yield decode(join(Buffer.alloc(0)));
 }
 
 async function* decodedPieces(
@@ -72,12 +79,21 @@ async function* decodedPieces(
   label: string | null,
 ): AsyncGenerator<{ text: string; broken: boolean }> {
   let decoder: InstanceType<typeof TextDecoder> | null = null;
+  let start: Uint8Array = new Uint8Array(0);
   const piece = (text: string) => ({ text, broken: text.includes("\ufffd") });
   for await (const chunk of chunks) {
-    decoder ??= new TextDecoder(label ?? utf16Label(chunk));
-    yield piece(decoder.decode(chunk, { stream: true }));
+    if (decoder !== null) {
+      yield piece(decoder.decode(chunk, { stream: true }));
+      continue;
+    }
+    // The byte order is told by two bytes, which may come in two chunks.
+    start = Buffer.concat([start, chunk]);
+    if (start.length < 2) continue;
+    decoder = new TextDecoder(label ?? utf16Label(start));
+    yield piece(decoder.decode(start, { stream: true }));
   }
   if (decoder !== null) yield piece(decoder.decode());
+  else if (start.length > 0) yield piece(new TextDecoder(label ?? "utf-16be").decode(start));
 }
 
 /** By the byte-order mark; without one by where the zero byte of the first character stands, since tag files begin with ASCII. */

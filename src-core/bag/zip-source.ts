@@ -7,6 +7,7 @@ import { ArchiveListing, entryPath, type ListedBag } from "./archive-listing.ts"
 import { digestStream } from "./gzip-source.ts";
 import { type BagSource, type DigestWork, isReadAsText } from "./inventory.ts";
 import { countProgress } from "./report-progress.ts";
+import { bagFinding } from "./rules.ts";
 
 /**
  * A bag in a zip. Its central directory is read twice, once to list and once to digest: entries as objects, a million of them, would not fit into
@@ -30,6 +31,9 @@ export async function openZipSource(archive: string, options: CallOptions): Prom
         if (isReadAsText(path.slice(path.indexOf("/") + 1))) found.set(path, entry);
         progress.add(1);
       }
+    }
+    for (const { at, length } of await zip.gaps()) {
+      findings.push(bagFinding("ARCHIVE_TRAILING_DATA", { detail: `${length} bytes from byte ${at}` }));
     }
     progress.finish();
     bag = listing.finish();
