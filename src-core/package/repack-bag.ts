@@ -1,9 +1,10 @@
-import { closeSync, fdatasyncSync, lstatSync, openSync } from "node:fs";
+import { closeSync, lstatSync, openSync } from "node:fs";
 import { join } from "node:path";
 import type { FileRecord } from "../../src-contract/manifest.ts";
 import type { Progress } from "../../src-contract/progress.ts";
 import type { Seal } from "../../src-contract/seal.ts";
 import { TRAILER_SIZE } from "../archive/tar-layout.ts";
+import { syncFiles } from "../durable-files.ts";
 import { asFailure, cancelled, fail } from "../failing.ts";
 import { readManifest } from "./manifest-reader.ts";
 import { type PlanEntry, PlanWriter, planEntry } from "./plan-file.ts";
@@ -28,7 +29,7 @@ export async function repackBag(job: RepackJob, report: (progress: Progress) => 
   const { bag, seal, folder } = job;
   const topFolder = seal.archive.slice(0, -".tar".length);
   const path = join(folder, seal.archive);
-  const descriptor = openSync(path, "wx", 0o644);
+  closeSync(openSync(path, "wx", 0o644));
   const cancel = new Int32Array(job.cancel);
   const threads = new SealThreads({
     folder,
@@ -58,12 +59,10 @@ export async function repackBag(job: RepackJob, report: (progress: Progress) => 
         { subject: bag },
       );
     }
-    fdatasyncSync(descriptor);
+    await syncFiles([path]);
   } catch (error) {
     threads.stop();
     throw asFailure(error, bag);
-  } finally {
-    closeSync(descriptor);
   }
 }
 

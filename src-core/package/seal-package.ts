@@ -1,4 +1,4 @@
-import { closeSync, fdatasyncSync, openSync, statfsSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, statfsSync, writeFileSync } from "node:fs";
 import { ARCHIVE_LAYOUT, MAX_PARTS, SEAL_FORMAT } from "../../src-contract/formats.ts";
 import type { ManifestHeader } from "../../src-contract/manifest.ts";
 import type { Progress } from "../../src-contract/progress.ts";
@@ -32,13 +32,14 @@ export async function sealPackage(job: SealJob, report: (progress: Progress) => 
     if (Atomics.load(cancel, 0) === 1) throw cancelled();
   };
   if (job.folder === null) return dryRun(job, report, checkCancelled);
-  const archivePath = `${job.folder}/${job.name}.tar`;
-  const archive = job.mode === "copy" ? openSync(archivePath, "wx", 0o644) : null;
+  const archive = job.mode === "copy" ? `${job.name}.tar` : null;
+  const archivePath = archive === null ? null : `${job.folder}/${archive}`;
+  if (archivePath !== null) closeSync(openSync(archivePath, "wx", 0o644));
   const threads = new SealThreads({
     folder: job.folder,
     topFolder: job.name,
     sha512: job.sha512,
-    archive: archive === null ? null : archivePath,
+    archive: archivePath,
     checkCancelled,
   });
   try {
@@ -46,8 +47,6 @@ export async function sealPackage(job: SealJob, report: (progress: Progress) => 
   } catch (error) {
     threads.stop();
     throw asFailure(error, job.folder);
-  } finally {
-    if (archive !== null) closeSync(archive);
   }
 }
 
@@ -95,7 +94,8 @@ class Sealing {
     this.#checkCancelled = checkCancelled;
   }
 
-  async run(archive: number | null): Promise<SealedDraft> {
+  /** `archive` is the name of the archive in the draft's folder, which is there and empty; null in reference mode. */
+  async run(archive: string | null): Promise<SealedDraft> {
     this.#report({ phase: "walk", done: 0, unit: "files" });
     const plan = new PlanWriter(this.#folder, this.#job.name);
     const walk = new SourceWalk(this.#job.walk, (entry) => plan.add(entry), this.#walked(plan)).run();
@@ -129,8 +129,6 @@ class Sealing {
       () => undefined,
     );
     const { parts, archiveSha256 } = await this.#threads.finish();
-    if (archive !== null) fdatasyncSync(archive);
-
     const seal: Seal = {
       format: SEAL_FORMAT,
       packageId: this.#job.packageId,
@@ -149,7 +147,7 @@ class Sealing {
     const bytes = sealBytes(seal);
     writeFileSync(`${this.#folder}/seal.json`, bytes, { flag: "wx", mode: 0o644 });
     // A copied package needs its plan no longer.
-    const kept = archive === null ? ["plan.records", "plan.index", "seal.json"] : ["seal.json"];
+    const kept = archive === null ? ["plan.records", "plan.index", "seal.json"] : [archive, "seal.json"];
     await syncFiles([...tags.map((tag) => tag.name), ...kept].map((name) => `${this.#folder}/${name}`));
     return { preflight, sealBytes: bytes, sealed };
   }
