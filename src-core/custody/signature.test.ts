@@ -100,6 +100,17 @@ describe("a signature", () => {
     });
   });
 
+  test.each([
+    ["Ed448", generateKeyPairSync("ed448").privateKey],
+    ["RSA", generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey],
+  ])("of an %s key is not valid, though it fits: format 1 knows Ed25519 alone", (_, key) => {
+    const { fileName, bytes } = signPackage({ packageDigest, seal, privateKey: key, time });
+    expect(verifySignature(fileName, bytes, packageDigest)).toMatchObject({
+      check: { state: "invalid" },
+      problem: expect.stringContaining("Ed25519"),
+    });
+  });
+
   test("encodes what is signed as the DSSE specification's own example does", () => {
     const encoded = preAuthEncoding("http://example.com/HelloWorld", Buffer.from("hello world"));
     expect(encoded.toString()).toBe("DSSEv1 29 http://example.com/HelloWorld 11 hello world");
