@@ -12,7 +12,7 @@ export function define(command: Command, session: Session): void {
     .requiredOption("--from <dir>", "a folder that backup wrote")
     .addHelpText(
       "after",
-      `\nRestores into a state folder that holds nothing yet.\n${examples(
+      `\nRestores into a state folder that holds nothing yet, or whose ledger was lost: packages that are there stay.\n${examples(
         "strongroom restore --from /media/stick/strongroom-backup",
         "STRONGROOM_HOME=/tmp/look strongroom restore --from ./strongroom-backup",
       )}`,

@@ -120,3 +120,14 @@ test("a package that another process is taking in is not taken in a second time"
   expect(failure).toMatchObject({ code: "BUSY", subject: id });
   expect(room.packages()).toEqual([]);
 });
+
+test("a published package that was damaged before its build was settled does not keep its owner from the others", async () => {
+  room.write("ev/a", "x");
+  const [{ id, folder }, sound] = [await room.build("ev"), await room.build("ev")];
+  plantBuild(id, { pid: NOBODY, startedAgo: 1000, beatAgo: 0 });
+  writeFileSync(join(folder, "seal.json"), "{}");
+  const again = valueIn(await openVault({ home: room.home }));
+  expect(valueIn(await again.packageShow({ package: sound.id })).id).toBe(sound.id);
+  expect(failureIn(await again.packageShow({ package: id })).code).toBe("SEAL_INVALID");
+  await again.close();
+});

@@ -2,7 +2,7 @@ import { rename } from "node:fs/promises";
 import type { Core } from "../core.ts";
 import { appendEvent, type CustodyEventType } from "../custody/custody-log.ts";
 import { exists, syncFolder } from "../durable-files.ts";
-import { fail } from "../failing.ts";
+import { FailureError, fail } from "../failing.ts";
 import { isAlive, leaseHolderSchema, thisProcess } from "../transfer/lease-holder.ts";
 import {
   catalogPackage,
@@ -129,7 +129,8 @@ interface BuildRow {
 
 /**
  * Settles builds whose process is gone: one that was published is kept and recorded, the draft of any other is removed.
- * Only drafts named in the journal are touched.
+ * Only drafts named in the journal are touched. One whose folder was damaged since stays in the journal, until it is whole again:
+ * it is told of by package-faults.ts and must not keep its owner from everything else.
  */
 export async function settleAbandonedBuilds(core: Core): Promise<void> {
   const rows = core.ledger.prepare<[], BuildRow>("SELECT package_id, origin, holder, beat FROM builds").all();
@@ -138,11 +139,21 @@ export async function settleAbandonedBuilds(core: Core): Promise<void> {
     const holder = leaseHolderSchema.parse(JSON.parse(row.holder));
     if (isAlive(holder, me, core.clock.now() - row.beat)) continue;
     if (await exists(packageFolder(core, row.package_id))) {
-      const { sealBytes } = await loadPackage(core, row.package_id);
-      recordOrigin(core, row.package_id, row.origin, sealBytes);
+      if (!(await recordPublished(core, row))) continue;
     } else {
       await removeFolder(draftFolder(core, row.package_id));
     }
     core.ledger.prepare("DELETE FROM builds WHERE package_id = ?").run(row.package_id);
+  }
+}
+
+async function recordPublished(core: Core, row: BuildRow): Promise<boolean> {
+  try {
+    const { sealBytes } = await loadPackage(core, row.package_id);
+    recordOrigin(core, row.package_id, row.origin, sealBytes);
+    return true;
+  } catch (error) {
+    if (error instanceof FailureError) return false;
+    throw error;
   }
 }
