@@ -13,13 +13,15 @@ import { ArchiveBytes } from "../verify/archive-bytes.ts";
 import { checkSignatures } from "../verify/check-signatures.ts";
 import { type FoundSeal, findTarget } from "../verify/find-target.ts";
 import { findTagEntries } from "../verify/tag-entries.ts";
+import { verifySealedBag } from "../verify/verify-bag.ts";
 import { openBuildJournal, publishDraft } from "./build-journal.ts";
 import { draftFolder, packageFolder, removeFolder, resolvePackage, signatureFiles } from "./package-store.ts";
 import { runThread } from "./run-thread.ts";
 
 /**
  * Takes a sealed package that came by other ways (a handover, a pulled tar or bag) into this device's packages. It is verified in
- * full first; an unpacked bag becomes the sealed archive again, to the byte. Throws SEAL_NOT_FOUND for a bag that was never sealed.
+ * full first; an unpacked bag becomes the sealed archive again, to the byte. What is here already is verified, too, and not taken again.
+ * Throws SEAL_NOT_FOUND for a bag that was never sealed, NOT_VALID, OBJECT_CONFLICT for another seal under the same id.
  */
 export async function importPackage(
   core: Core,
@@ -37,7 +39,11 @@ export async function importPackage(
     );
   }
   const { packageId, engagement } = seal.seal;
-  if (await exists(packageFolder(core, packageId))) return alreadyHere(core, seal);
+  if (await exists(packageFolder(core, packageId))) {
+    const here = alreadyHere(core, seal);
+    await requireSoundOffer(core, { found, isBag, seal }, options);
+    return here;
+  }
   const joined = joinEngagement(core, engagement);
   const folder = draftFolder(core, packageId);
   const journal = openBuildJournal(core, { packageId, engagement, origin: "package-imported" });
@@ -77,6 +83,31 @@ function alreadyHere(core: Core, seal: FoundSeal): PackageSummary {
     "Two seals with one id cannot both be right: ask whoever sealed it.",
     { subject: summary.id, details: { here: summary.packageDigest, offered: seal.digest } },
   );
+}
+
+/** A copy of what is here already is verified all the same: who imports it may rely on it, and throw another one away. */
+async function requireSoundOffer(
+  core: Core,
+  offer: { readonly found: string; readonly isBag: boolean; readonly seal: FoundSeal },
+  options: CallOptions,
+): Promise<void> {
+  const { found, isBag, seal } = offer;
+  if (isBag) {
+    const { findings } = await verifySealedBag(found, seal, options);
+    const first = findings.find((finding) => finding.severity === "error");
+    if (first !== undefined) {
+      throw fail(
+        "NOT_VALID",
+        `${found} is not what was sealed; the package on this device is another copy. The first error: ${first.path ?? ""}: ${first.message}`,
+        `See all findings with: strongroom verify ${found}`,
+        { subject: first.path ?? found, details: { findings } },
+      );
+    }
+  } else {
+    const archive = { archivePath: found, seal: seal.seal, packageDigest: seal.digest };
+    await requireSoundArchive(core, archive, options);
+  }
+  await requireValidSignatures(seal);
 }
 
 async function repack(bag: string, { seal }: FoundSeal, folder: string, options: CallOptions): Promise<void> {

@@ -117,10 +117,20 @@ async function readSeal(file: string): Promise<FoundSeal> {
       ? "signatures"
       : basename(file).replace(/\.seal\.json$|\.json$/, ".signatures");
   return {
-    seal: parseSeal(bytes),
+    seal: parseSealOf(file, bytes),
     bytes,
     digest: packageDigest(bytes),
     file,
     signatures: join(dirname(file), named),
   };
+}
+
+/** As parseSeal, whose refusal then names the file. */
+function parseSealOf(file: string, bytes: Buffer): Seal {
+  try {
+    return parseSeal(bytes);
+  } catch (error) {
+    const { code, message, nextStep } = asFailure(error, file).failure;
+    throw fail(code, `${file}: ${message}`, nextStep, { subject: file, cause: error });
+  }
 }

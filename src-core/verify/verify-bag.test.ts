@@ -102,4 +102,11 @@ describe("an unpacked bag with its seal", () => {
     expect(valueIn(await reader.packageImport({ path: bag })).files).toBe(3);
     await reader.close();
   });
+
+  test("is verified on import where the same package is here already", async () => {
+    const bag = await unpacked();
+    expect(valueIn(await room.vault.packageImport({ path: bag })).files).toBe(3);
+    writeFileSync(join(bag, "data/ev/b.txt"), "betA".repeat(1000));
+    expect(failureIn(await room.vault.packageImport({ path: bag })).code).toBe("NOT_VALID");
+  });
 });

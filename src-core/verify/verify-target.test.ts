@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import {
   copyFileSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -9,7 +10,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { codesOf, failureIn, valueIn, Workroom } from "../testing/workroom.ts";
 
@@ -104,6 +105,19 @@ describe("an archive with its seal", () => {
     const failure = failureIn(await room.vault.verify({ target: archive }));
     expect(failure.code).toBe("SEAL_INVALID");
     expect(failure.message).toContain(name);
+    expect(failure).toMatchObject({ subject: seal });
+    expect(failure.message).toContain(seal);
+  });
+
+  test("a damaged copy of a package that is here already is refused on import", async () => {
+    const { id, archive } = await handedOver();
+    expect(valueIn(await room.vault.packageImport({ path: archive })).id).toBe(id);
+    flip(archive, 600);
+    expect(failureIn(await room.vault.packageImport({ path: archive })).code).toBe("NOT_VALID");
+    rmSync(archive);
+    mkdirSync(archive);
+    expect(failureIn(await room.vault.packageImport({ path: dirname(archive) })).code).toBe("INVALID_INPUT");
+    expect(await room.verify(id)).toMatchObject({ verdict: "valid" });
   });
 
   test("a pipe or a folder in place of the seal, or of the archive, is refused at once", async () => {
