@@ -6,7 +6,7 @@ import { visible } from "./terminal-text.ts";
 export function backupText(heading: string, result: BackupResult): string {
   let text = `${heading} ${visible(result.folder)}\n\n`;
   const { length } = result.packages;
-  text += `  The ledger and ${length === 0 ? "no package: all are in a vault" : amountText(length, "package")}\n`;
+  text += `  The ledger and ${length === 0 ? "no package: all that are whole here are in a vault" : amountText(length, "package")}\n`;
   for (const id of result.packages) text += `    ${visible(id)}\n`;
   if (result.notHeld.length > 0) {
     const these = amountText(result.notHeld.length, "reference package");

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { constants, createReadStream } from "node:fs";
-import { copyFile, mkdir, open, readdir, stat } from "node:fs/promises";
+import { access, copyFile, mkdir, open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
@@ -49,7 +49,10 @@ async function digestFile(path: string): Promise<string> {
 /** Copies a folder of ours, durably; links are not followed and nothing is overwritten. */
 export async function copyFolder(from: string, to: string): Promise<void> {
   await mkdir(to, { mode: 0o700 });
-  for (const entry of await readdir(from, { withFileTypes: true })) {
+  const entries = await readdir(from, { withFileTypes: true }).catch((error: unknown) => {
+    throw asFailure(error, from);
+  });
+  for (const entry of entries) {
     const [source, target] = [join(from, entry.name), join(to, entry.name)];
     if (entry.isDirectory()) await copyFolder(source, target);
     else if (entry.isFile()) await copyDurably(source, target);
@@ -59,6 +62,10 @@ export async function copyFolder(from: string, to: string): Promise<void> {
 
 /** A copy keeps the times of what was copied. */
 async function copyDurably(from: string, to: string): Promise<void> {
+  // First, since a copy that fails does not tell which of the two was refused.
+  await access(from, constants.R_OK).catch((error: unknown) => {
+    throw asFailure(error, from);
+  });
   try {
     await copyFile(from, to, constants.COPYFILE_EXCL);
     const { atime, mtime } = await stat(from);

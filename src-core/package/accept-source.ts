@@ -52,7 +52,8 @@ export function acceptSource(source: string, stateFolder: string): AcceptedSourc
   return { name, path, stats };
 }
 
-function isWithin(inner: string, outer: string): boolean {
+/** Whether a path is another one or lies below it; both absolute and without links. */
+export function isWithin(inner: string, outer: string): boolean {
   let folder = inner;
   for (;;) {
     if (folder === outer) return true;

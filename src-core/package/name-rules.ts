@@ -7,6 +7,7 @@ const PREFLIGHT_RULES = {
   NOTHING_TO_SEAL: ["error", "a package holds at least one file"],
   UNREADABLE: ["error", "every file must be readable before anything is sealed"],
   SAME_NAME_TWICE: ["error", "two sources may not have one name under data/"],
+  SOURCES_OVERLAP: ["warning", "what lies in two of the sources is sealed once for each"],
   NAME_NOT_UNICODE: ["error", "RFC 8493 section 2.1.3: paths in a UTF-8 manifest are Unicode"],
   NAME_LEAVES_FOLDER: ["error", "RFC 8493 section 5.1: a path may not leave the bag on any system"],
   UNICODE_TWINS: [

@@ -68,6 +68,15 @@ describe("packages that are not whole on this device", () => {
     expect(failure).toMatchObject({ code: "PACKAGE_DAMAGED", message: expect.stringContaining(name) });
   });
 
+  test("one whose folder is a file, or refuses to be read, is one of them and ends nothing", async () => {
+    const { id, folder } = await room.build("ev");
+    rmSync(folder, { recursive: true });
+    writeFileSync(folder, "");
+    const { ids, warnings } = await listed(room.vault);
+    expect(ids).toEqual([id]);
+    expect(warnings).toMatchObject([{ code: "PACKAGE_DAMAGED", subject: folder }]);
+  });
+
   test("one whose folder is gone and that is in no vault is not forgotten", async () => {
     const { id, folder } = await room.build("ev");
     const { id: other } = await room.build("ev");

@@ -65,11 +65,13 @@ function unreadable(core: Core, packageId: string, cause: FailureError): Package
 export async function packageFaults(core: Core): Promise<readonly PackageFault[]> {
   const faults = [...(await reconcileCatalog(core))];
   for (const row of listPackages(core.catalog)) {
-    const missing = await missingFile(core, row);
-    if (missing === null) continue;
     const folder = packageFolder(core, row.id);
-    const what = `${missing} is missing in ${folder}`;
-    faults.push({ packageId: row.id, failure: asFailure(damaged(row.id, what, folder)).failure });
+    try {
+      const missing = await missingFile(folder, row);
+      if (missing !== null) throw damaged(row.id, `${missing} is missing in ${folder}`, folder);
+    } catch (error) {
+      faults.push(unreadable(core, row.id, asFailure(error, folder)));
+    }
   }
   for (const id of unstoredIds(core)) {
     const folder = packageFolder(core, id);
@@ -78,9 +80,8 @@ export async function packageFaults(core: Core): Promise<readonly PackageFault[]
   return faults.sort((a, b) => (a.packageId < b.packageId ? -1 : 1));
 }
 
-async function missingFile(core: Core, row: CatalogedPackage): Promise<string | null> {
+async function missingFile(folder: string, row: CatalogedPackage): Promise<string | null> {
   if (row.holding === "remote") return null;
-  const folder = packageFolder(core, row.id);
   for (const name of ["seal.json", "manifest.json"]) if (!(await exists(join(folder, name)))) return name;
   const archive = `${row.name}.tar`;
   if (await exists(join(folder, archive))) return null;

@@ -105,6 +105,15 @@ describe("how a source may be named", () => {
     expect(walk([at("ev"), at("other/ev")]).found).toEqual(["SAME_NAME_TWICE data/ev"]);
   });
 
+  test("beside a folder that holds it, which is said, since the package holds it twice then", () => {
+    write("ev/deep/a");
+    const both = walk([at("ev/deep"), at("ev")]);
+    expect(both.paths).toEqual(["data/deep/a", "data/ev/deep/a"]);
+    expect(both.findings.all()).toMatchObject([
+      { code: "SOURCES_OVERLAP", severity: "warning", path: "data/deep" },
+    ]);
+  });
+
   test("not as something that is not there, not as the root, and not below a file", () => {
     write("file");
     expect(refusal([at("gone")])).toMatchObject({ code: "PATH_NOT_FOUND", subject: at("gone") });

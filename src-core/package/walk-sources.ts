@@ -2,7 +2,7 @@ import { accessSync, type BigIntStats, constants, type Dirent, lstatSync, readdi
 import { basename, dirname, sep } from "node:path";
 import type { Omission } from "../../src-contract/manifest.ts";
 import { asFailure, systemCode } from "../failing.ts";
-import { acceptSource, specialKind } from "./accept-source.ts";
+import { acceptSource, isWithin, specialKind } from "./accept-source.ts";
 import { isLitter, PreflightFindings, reportNames } from "./name-rules.ts";
 import { comparePaths } from "./path-order.ts";
 import { type PlanEntry, planEntry } from "./plan-file.ts";
@@ -62,6 +62,7 @@ export class SourceWalk {
   run(): WalkResult {
     const sources = this.#request.sources.map((source) => acceptSource(source, this.#request.home));
     this.#refuseSameNames(sources);
+    this.#reportOverlaps(sources);
     sources.sort((a, b) =>
       comparePaths(sortKey(a.name, a.stats.isDirectory()), sortKey(b.name, b.stats.isDirectory())),
     );
@@ -124,6 +125,18 @@ export class SourceWalk {
       );
     }
     reportNames(this.#findings, "data", [...byName.keys()]);
+  }
+
+  #reportOverlaps(sources: readonly { name: string; path: string }[]): void {
+    for (const { name, path } of sources) {
+      const outer = sources.find((other) => other.path !== path && isWithin(path, other.path));
+      if (outer === undefined) continue;
+      this.#findings.add(
+        "SOURCES_OVERLAP",
+        `data/${name}`,
+        `${path} lies in ${outer.path}, which is sealed too: the package holds it twice.`,
+      );
+    }
   }
 
   #collectNonUnicode(sources: readonly { name: string; path: string; stats: BigIntStats }[]): void {
