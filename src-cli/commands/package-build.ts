@@ -131,7 +131,7 @@ export function define(command: Command, session: Session): void {
     )
     .option("--class <class>", "retention class, such as raw-evidence")
     .option("--phase <phase>", "phase of the engagement, such as 01_recon")
-    .option("--meta <key=value>", "further metadata; may be repeated", addMetadata)
+    .option("--meta <key=value>", "further metadata; write --meta before each", addMetadata)
     .option("--reference", "copy nothing: seal the files where they are, read them again when storing")
     .option("--dry-run", "only report what would be sealed and what stands against it")
     .option("--include-litter", "take .DS_Store, Thumbs.db and ._* files along")

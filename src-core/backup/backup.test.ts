@@ -1,3 +1,5 @@
+import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -85,3 +87,22 @@ test("what killed processes left in the target goes with the next run", async ()
   ]);
   expect(readdirSync(room.path("to"))).toEqual(expect.arrayContaining(["a", "mine", "site-a-handover"]));
 });
+
+test.runIf(process.getuid?.() === 0)(
+  "a restore that finds the disk full leaves no half package",
+  async () => {
+    room.write("ev/b", randomBytes(4_000_000));
+    await room.build("ev");
+    const { folder } = valueIn(await room.vault.backup({ to: room.path("backup") }));
+    mkdirSync(room.path("disk"));
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=3m", "tmpfs", room.path("disk")]);
+    try {
+      const other = valueIn(await openVault({ home: room.path("disk", "home") }));
+      expect(failureIn(await other.restore({ from: folder })).code).toBe("DISK_FULL");
+      expect(readdirSync(room.path("disk", "home", "packages"))).toEqual([]);
+      await other.close();
+    } finally {
+      execFileSync("umount", [room.path("disk")]);
+    }
+  },
+);

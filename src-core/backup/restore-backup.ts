@@ -62,9 +62,16 @@ async function restorePackages(
       await requireSame(packageFolder(core, id), id, backup);
       continue;
     }
-    await removeFolder(draftFolder(core, id));
-    await copyFolder(join(folder, "packages", id), draftFolder(core, id));
-    await rename(draftFolder(core, id), packageFolder(core, id));
+    const draft = draftFolder(core, id);
+    // What a restore left that was killed.
+    await removeFolder(draft);
+    try {
+      await copyFolder(join(folder, "packages", id), draft);
+      await rename(draft, packageFolder(core, id));
+    } catch (error) {
+      await removeFolder(draft);
+      throw asFailure(error, draft);
+    }
   }
   await syncFolder(core.home.packages);
 }
