@@ -1,5 +1,6 @@
 import { readdir, rm } from "node:fs/promises";
 import { expect } from "vitest";
+import { PULL_STATES } from "../src-core/transfer/journal.ts";
 import { traceSteps } from "./crash-run.ts";
 import {
   buildArgs,
@@ -35,7 +36,7 @@ export async function pullScenario(as: "bag" | "tar", from: "vault" | "device"):
     work: "pull",
     name: `pull ${as} from ${from}`,
     args,
-    states: from === "vault" ? inStates("pull", "queued", "receiving", "publishing", "received") : [],
+    states: from === "vault" ? inStates("pull", ...PULL_STATES.filter((state) => state !== "failed")) : [],
     lasting: from === "vault" ? inStates("pull", "receiving", "publishing") : [],
     desk,
     trace,

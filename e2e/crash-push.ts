@@ -1,4 +1,5 @@
 import { expect } from "vitest";
+import { PUSH_STATES } from "../src-core/transfer/journal.ts";
 import { traceSteps } from "./crash-run.ts";
 import {
   buildArgs,
@@ -34,18 +35,7 @@ export async function pushScenario(mode: "copy" | "reference"): Promise<Scenario
     work: "push",
     name: `push ${mode}`,
     args,
-    states: inStates(
-      "push",
-      "queued",
-      "sending-archive",
-      "completing",
-      "sending-manifest",
-      "sending-signatures",
-      "checking",
-      "recording",
-      "sealing",
-      "stored",
-    ),
+    states: inStates("push", ...PUSH_STATES.filter((state) => state !== "failed")),
     lasting: inStates("push", "sending-archive", "checking"),
     desk,
     trace,

@@ -7,7 +7,7 @@ import type { Clock, StoredPart, UploadRef } from "../ports.ts";
 import { isAlive, type LeaseHolder, leaseHolderSchema, thisProcess } from "./lease-holder.ts";
 
 /** What a push goes through, in this order; `failed` needs a new start, every other state goes on where it was. */
-const PUSH_STATES = [
+export const PUSH_STATES = [
   "queued",
   "sending-archive",
   "completing",
@@ -19,7 +19,7 @@ const PUSH_STATES = [
   "stored",
   "failed",
 ] as const;
-const PULL_STATES = ["queued", "receiving", "publishing", "received", "failed"] as const;
+export const PULL_STATES = ["queued", "receiving", "publishing", "received", "failed"] as const;
 export type TransferState = (typeof PUSH_STATES)[number] | (typeof PULL_STATES)[number];
 
 /** What is transferred; direction, vault and target say which transfer it is. */
