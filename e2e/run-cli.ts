@@ -19,6 +19,8 @@ export interface Finished {
 export interface RunOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** Root reads everything; with this it is held to permissions as any other user is (capabilities(7), CAP_DAC_OVERRIDE). */
+  readonly obeyPermissions?: boolean;
   /** Called once the process was started, to send it signals. */
   readonly onStart?: (child: ChildProcess) => Promise<void>;
 }
@@ -86,7 +88,12 @@ export class Desk {
   /** Runs `strongroom` with these arguments in this desk's folder. */
   async run(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
     const env = { ...process.env, STRONGROOM_HOME: this.home, ...options.env };
-    return await runProgram(LAUNCHER, args, { cwd: this.folder, ...options, env });
+    const command =
+      options.obeyPermissions === true && process.getuid?.() === 0
+        ? ["setpriv", "--bounding-set=-dac_override,-dac_read_search", LAUNCHER, ...args]
+        : [LAUNCHER, ...args];
+    const [program = LAUNCHER, ...rest] = command;
+    return await runProgram(program, rest, { cwd: this.folder, ...options, env });
   }
 
   /** Runs a command that must succeed; answers with its JSON value. */

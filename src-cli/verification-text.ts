@@ -8,6 +8,9 @@ import { fields } from "./text-layout.ts";
 
 export const COULD_NOT_BE_VERIFIED = "COULD NOT BE VERIFIED";
 
+const UNFINISHED =
+  "what could be read was held against its manifests, and is as they say; the rest was not read";
+
 /** What a verification did, as a sentence that claims no more than it did. */
 function methodText(method: VerificationMethod): string {
   switch (method) {
@@ -37,6 +40,8 @@ function banner(report: VerificationReport, paint: Paint): string {
       return `${paint("good", "VALID")}  ${target}\n\n`;
     case "not valid":
       return `${paint("bad", "NOT VALID")}  ${target}\n\n`;
+    case "not verified":
+      return `${paint("doubtful", COULD_NOT_BE_VERIFIED)}  ${target}\n\n`;
     case "attested":
       return `${paint("doubtful", "ATTESTED")}  ${target}\n\n`;
     default:
@@ -65,7 +70,7 @@ export function* verificationText(report: VerificationReport, paint: Paint): Gen
   const { counts } = report;
   yield banner(report, paint);
   yield fields([
-    ["Method", methodText(report.method)],
+    ["Method", report.verdict === "not verified" ? UNFINISHED : methodText(report.method)],
     ["Package", report.packageId === undefined ? null : visible(report.packageId)],
     ["Package digest", report.packageDigest === undefined ? null : visible(report.packageDigest)],
     ["BagIt version", report.bagitVersion === undefined ? null : visible(report.bagitVersion)],

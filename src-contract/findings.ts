@@ -40,7 +40,8 @@ export interface SignatureCheck {
 export interface VerificationReport {
   /** What was verified, as the user named it. */
   readonly target: string;
-  readonly verdict: "valid" | "not valid" | "attested";
+  /** `not verified`: something could not be read, and nothing that was read is wrong. */
+  readonly verdict: "valid" | "not valid" | "not verified" | "attested";
   readonly method: VerificationMethod;
   readonly packageId?: string;
   /** SHA-256 of seal.json's bytes, when there is a seal. */

@@ -15,6 +15,7 @@ interface Options {
 /** An attestation is the store's word, not a verification: it passes only for a user who asked for that. */
 function judge(report: VerificationReport, acceptAttested: boolean): ExitCode | Failure {
   if (report.verdict === "not valid") return 1;
+  if (report.verdict === "not verified") return 2;
   if (report.verdict === "valid" || acceptAttested) return 0;
   return {
     code: "ATTESTED_ONLY",

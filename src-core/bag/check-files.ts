@@ -17,8 +17,9 @@ export function checkCompleteness(inventory: Inventory, read: TagFiles, findings
   const unlisted: string[] = [];
   for (let file = 0; file < inventory.count; file += 1) {
     const path = inventory.path(file);
-    if (!inventory.isPresent(file)) checkAbsent(file, path, read, findings);
-    else if (inventory.isPayload(file)) {
+    if (!inventory.isPresent(file)) {
+      if (!inventory.mayBeUnread(path)) checkAbsent(file, path, read, findings);
+    } else if (inventory.isPayload(file)) {
       checkPayloadListed(file, path, payloadManifests, declaration.strict, findings);
     } else if (parseManifestName(path)?.kind !== "tag" && !tagManifests.some((table) => table.lists(file))) {
       unlisted.push(path);

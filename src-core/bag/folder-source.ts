@@ -59,7 +59,7 @@ async function walk(
   let pause = performance.now() + SLICE_MS;
   const folders = [""];
   for (let prefix = folders.pop(); prefix !== undefined; prefix = folders.pop()) {
-    for (const entry of list(root, prefix, findings)) {
+    for (const entry of list(root, prefix, inventory, findings)) {
       if (performance.now() > pause) {
         await setImmediate();
         throwIfCancelled(options.signal);
@@ -90,7 +90,7 @@ function addFile(root: string, path: string, inventory: Inventory, findings: Fin
 }
 
 /** The entries of a folder whose names are valid UTF-8; others are findings. */
-function list(root: string, prefix: string, findings: Finding[]): Dirent[] {
+function list(root: string, prefix: string, inventory: Inventory, findings: Finding[]): Dirent[] {
   const folder = `${root}/${prefix}`;
   try {
     const entries = readdirSync(folder, { withFileTypes: true });
@@ -104,6 +104,7 @@ function list(root: string, prefix: string, findings: Finding[]): Dirent[] {
     return entries.filter((entry) => !lossy.has(entry.name));
   } catch (error) {
     if (prefix === "") throw asFailure(error, root);
+    inventory.addUnreadFolder(prefix.slice(0, -1));
     findings.push(
       bagFinding("FILE_UNREADABLE", {
         path: prefix.slice(0, -1),

@@ -11,6 +11,8 @@ export class Inventory {
   readonly #sizes: number[] = [];
   readonly #places: number[] = [];
   readonly #byPath = new Map<string, number>();
+  /** Folders that could not be read, each with a `/` at its end. */
+  readonly #unread: string[] = [];
   /** NFC form of each name that is not ASCII; made when first asked for. */
   #byForm: Map<string, number> | null = null;
 
@@ -34,6 +36,20 @@ export class Inventory {
     // A copy: as a piece of the manifest's text, the name would keep all of that in memory.
     const encoding = isAscii(path) ? "latin1" : "utf16le";
     return this.add(Buffer.from(path, encoding).toString(encoding), ABSENT);
+  }
+
+  addUnreadFolder(path: string): void {
+    this.#unread.push(`${path}/`);
+  }
+
+  /** False: files may be there that nobody could see. */
+  get isComplete(): boolean {
+    return this.#unread.length === 0;
+  }
+
+  /** Whether a file that was not seen may be there all the same. */
+  mayBeUnread(path: string): boolean {
+    return this.#unread.some((folder) => path.startsWith(folder));
   }
 
   path(file: number): string {

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Finding } from "../../src-contract/findings.ts";
 import type { CancelSignal } from "../../src-contract/progress.ts";
 import type { DigestAlgorithm } from "../digest/hash-pool.ts";
-import { systemCode, throwIfCancelled } from "../failing.ts";
+import { asFailure, systemCode, throwIfCancelled } from "../failing.ts";
 import { BagInfoReader, type Oxum } from "./bag-info.ts";
 import { type Declaration, parseBagitTxt } from "./bagit-txt.ts";
 import { FetchList } from "./fetch-list.ts";
@@ -55,7 +55,7 @@ export async function readTagFiles(
   ];
   const digests = new Map<number, Partial<Record<DigestAlgorithm, string>>>();
 
-  /** The chunks of a file; what passes is digested. A file that cannot be read is a finding and ends early. */
+  /** The chunks of a file; what passes is digested. A damaged file is a finding and ends early; one that the system refuses ends the validation. */
   async function* chunksOf(file: number): AsyncGenerator<Uint8Array> {
     const hashes = tagAlgorithms.map((algorithm) => [algorithm, createHash(algorithm)] as const);
     try {
@@ -67,7 +67,11 @@ export async function readTagFiles(
     } catch (error) {
       const code = systemCode(error);
       if (code === undefined) throw error;
-      findings.push(unreadableFinding(inventory.path(file), code));
+      const finding = unreadableFinding(inventory.path(file), code);
+      // Without what it says, all else would look wrong.
+      if (finding.code === "FILE_UNREADABLE")
+        throw asFailure(error, `${source.bagName}/${inventory.path(file)}`);
+      findings.push(finding);
       return;
     }
     digests.set(file, Object.fromEntries(hashes.map(([name, hash]) => [name, hash.digest("hex")])));

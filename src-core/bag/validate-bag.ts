@@ -28,7 +28,7 @@ export interface BagValidation {
 /**
  * Validates a bag, a folder or an archive (tar, tar.gz, zip; told apart by content, not by name), against RFC 8493, or against the draft that it
  * declares (0.93 to 0.97). Reads every byte once or twice, writes nothing, unpacks nothing to disk, fetches nothing. Never stops at the first finding.
- * Throws FailureError when there is nothing to validate: PATH_NOT_FOUND, PATH_UNREADABLE, PATH_NOT_EVIDENCE, ARCHIVE_INVALID (damaged,
+ * Throws FailureError when there is nothing to validate: PATH_NOT_FOUND, PATH_UNREADABLE (itself or one of its tag files), PATH_NOT_EVIDENCE, ARCHIVE_INVALID (damaged,
  * truncated, not an archive), ARCHIVE_UNSAFE (hostile entries), CANCELLED.
  */
 export async function validateBag(path: string, options: CallOptions = {}): Promise<BagValidation> {
@@ -48,7 +48,8 @@ async function validateSource(source: BagSource, options: CallOptions): Promise<
   if (!source.hasPayloadFolder) findings.push(bagFinding("PAYLOAD_FOLDER_MISSING", { path: "data" }));
   const unlistedTagFiles = checkCompleteness(inventory, read, findings);
   checkNames(inventory, findings);
-  if (read.oxum !== null && read.fetch.absent() === 0) checkOxum(read.oxum, counts, findings);
+  if (read.oxum !== null && read.fetch.absent() === 0 && inventory.isComplete)
+    checkOxum(read.oxum, counts, findings);
   throwIfCancelled(options.signal);
   await checkDigests(source, read, findings, options);
   return {

@@ -244,11 +244,10 @@ async function finish(
       ? { signatures: [], findings: [] }
       : await checkSignatures(done.signatures, seal.digest);
   const findings = [...verified.findings, ...signed.findings];
-  const errors = findings.filter((finding) => finding.severity === "error").length;
-  const valid = verified.attested === true ? "attested" : "valid";
+  const errors = findings.filter((finding) => finding.severity === "error");
   const report: VerificationReport = {
     target: request.target,
-    verdict: errors > 0 ? "not valid" : valid,
+    verdict: verdictOf(errors, verified.attested === true),
     method: verified.method,
     ...(seal === null ? {} : { packageId: seal.seal.packageId, packageDigest: seal.digest }),
     sealed: seal !== null,
@@ -257,8 +256,8 @@ async function finish(
       files: verified.files,
       bytes: verified.bytes,
       ...(verified.parts === undefined ? {} : { parts: verified.parts }),
-      errors,
-      warnings: findings.length - errors,
+      errors: errors.length,
+      warnings: findings.length - errors.length,
     },
     findings,
     signatures: signed.signatures,
@@ -267,6 +266,12 @@ async function finish(
   };
   if (seal !== null) keepResult(core, report, seal);
   return report;
+}
+
+/** What was not read speaks neither for a package nor against it. */
+function verdictOf(errors: readonly Finding[], attested: boolean): VerificationReport["verdict"] {
+  if (errors.length === 0) return attested ? "attested" : "valid";
+  return errors.every(({ code }) => code === "FILE_UNREADABLE") ? "not verified" : "not valid";
 }
 
 function keepResult(core: Core, report: VerificationReport, { seal, digest }: FoundSeal): void {
