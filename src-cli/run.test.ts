@@ -195,6 +195,12 @@ describe("verify", () => {
     expect(err).toBe("error: x.tar does not exist.\nnext: Check.\n");
   });
 
+  test("a package of which nothing can be compared is not valid: 1", async () => {
+    const failure: Failure = { code: "NOT_VALID", message: "The archive has no part.", nextStep: "Ask." };
+    const { exitCode, out } = await verify({ ok: false, failure }, "--remote");
+    expect([exitCode, out]).toEqual([1, "NOT VALID\n"]);
+  });
+
   test("colour on a terminal, none where NO_COLOR is set", async () => {
     const vault = fakeVault({ verify: async () => ({ ok: true, value: report({}) }) });
     const argv = ["verify", "x.tar"];

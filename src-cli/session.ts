@@ -35,7 +35,7 @@ export interface Job<N extends RequestName, V> {
   /** For answers that are no plain success: the exit code, or a failure that takes the answer's place in --json. */
   judge?(value: V): ExitCode | Failure;
   /** First line among the results when there is no answer. */
-  readonly failureHeading?: string;
+  readonly failureHeading?: (failure: Failure) => string;
 }
 
 /** One run of the program: opens the vault, calls it, prints the answer, keeps the exit code. */
@@ -55,7 +55,8 @@ export class Session {
     const outcome = await this.withVault(command, name, request, (vault, options) =>
       job.call(vault, request, options),
     );
-    if (!outcome.ok) return await this.fail(wantsJson(command), outcome.failure, job.failureHeading);
+    if (!outcome.ok)
+      return await this.fail(wantsJson(command), outcome.failure, job.failureHeading?.(outcome.failure));
     const judged = job.judge?.(outcome.value) ?? 0;
     const answer: Outcome<V> = typeof judged === "number" ? outcome : { ok: false, failure: judged };
     this.exitCode = typeof judged === "number" ? judged : 2;

@@ -1,4 +1,4 @@
-import { assertNever } from "../src-contract/failure.ts";
+import { assertNever, type Failure } from "../src-contract/failure.ts";
 import type { SignatureCheck, VerificationMethod, VerificationReport } from "../src-contract/findings.ts";
 import { findingsText, findingTotals } from "./findings-text.ts";
 import { amountText, durationText, sizeText } from "./human-text.ts";
@@ -6,7 +6,13 @@ import type { Paint } from "./paint.ts";
 import { visible } from "./terminal-text.ts";
 import { fields } from "./text-layout.ts";
 
-export const COULD_NOT_BE_VERIFIED = "COULD NOT BE VERIFIED";
+const COULD_NOT_BE_VERIFIED = "COULD NOT BE VERIFIED";
+const NOT_VALID = "NOT VALID";
+
+/** The verdict line where there is no report: some packages are so wrong that nothing in them can be compared. */
+export function failedVerdict(failure: Failure): string {
+  return failure.code === "NOT_VALID" ? NOT_VALID : COULD_NOT_BE_VERIFIED;
+}
 
 const UNFINISHED =
   "what could be read was held against its manifests, and is as they say; the rest was not read";
@@ -39,7 +45,7 @@ function banner(report: VerificationReport, paint: Paint): string {
     case "valid":
       return `${paint("good", "VALID")}  ${target}\n\n`;
     case "not valid":
-      return `${paint("bad", "NOT VALID")}  ${target}\n\n`;
+      return `${paint("bad", NOT_VALID)}  ${target}\n\n`;
     case "not verified":
       return `${paint("doubtful", COULD_NOT_BE_VERIFIED)}  ${target}\n\n`;
     case "attested":

@@ -3,7 +3,7 @@ import type { Failure } from "../../src-contract/failure.ts";
 import type { VerificationReport } from "../../src-contract/findings.ts";
 import { examples } from "../help-text.ts";
 import type { ExitCode, Session } from "../session.ts";
-import { COULD_NOT_BE_VERIFIED, verificationText } from "../verification-text.ts";
+import { failedVerdict, verificationText } from "../verification-text.ts";
 
 interface Options {
   readonly seal?: string;
@@ -50,7 +50,7 @@ export function define(command: Command, session: Session): void {
         call: (vault, request, options) => vault.verify(request, options),
         judge: (report) => judge(report, acceptAttested === true),
         text: verificationText,
-        failureHeading: COULD_NOT_BE_VERIFIED,
+        failureHeading: failedVerdict,
       }),
     );
 }

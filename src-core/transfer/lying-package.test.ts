@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { parseSeal } from "../package/seal-file.ts";
@@ -69,4 +69,23 @@ test("a package whose id is here with another seal is refused, and the one that 
   });
   expect(valueIn(await room.vault.packageShow({ package: id }))).toEqual(before);
   expect((await room.verify(id, { full: true })).verdict).toBe("valid");
+});
+
+test("a package with a signature that does not fit is not taken in; without that signature it is", async () => {
+  const { id } = await room.build("ev");
+  const { folder } = valueIn(await room.vault.packageHandover({ package: id, to: room.path("handover") }));
+  const bytes = Buffer.from("{}");
+  const name = `${"0".repeat(64)}-${createHash("sha256").update(bytes).digest("hex")}.dsse.json`;
+  const signatures = join(folder, "site-a.signatures");
+  mkdirSync(signatures, { recursive: true });
+  writeFileSync(join(signatures, name), bytes);
+  const other = await room.openOther("other");
+  const path = join(folder, "site-a.tar");
+  const failure = failureIn(await other.packageImport({ path }));
+  expect(failure.code).toBe("NOT_VALID");
+  expect(failure.message).toContain(name);
+  expect(valueIn(await other.packageList({}))).toEqual([]);
+  rmSync(join(signatures, name));
+  expect(valueIn(await other.packageImport({ path })).id).toBe(id);
+  await other.close();
 });
