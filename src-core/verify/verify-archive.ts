@@ -55,11 +55,13 @@ export async function verifyArchive(
   }
   const pool = createHashPool();
   try {
+    // The threads with the most to do start first.
+    const parts = verifyParts(pool, archivePath, seal, size, options);
     const layoutChecked = checkLayoutInThread({ archivePath, seal }, options);
     // All at once: each file, and the archive, is one chain of work that no second core can share.
     const [layout, badParts, ofFiles, ofArchive] = await Promise.all([
       layoutChecked,
-      verifyParts(pool, archivePath, seal, size, options),
+      parts,
       full ? layoutChecked.then((found) => verifyFiles(pool, archivePath, found, () => true, options)) : [],
       full && !request.known && size === seal.archiveSize
         ? verifyArchiveDigest(pool, archivePath, seal, options)
