@@ -1,6 +1,6 @@
 import { defineConfig, type Plugin } from "vite";
 
-/** Files that are started by URL, as threads; each becomes an entry of its own beside main.js. */
+/** Files that threads load by URL; each becomes an entry of its own beside main.js. */
 const THREADS = [
   "src-core/digest/hash-worker.ts",
   "src-core/package/extract-thread.ts",
@@ -8,7 +8,7 @@ const THREADS = [
   "src-core/package/seal-thread.ts",
   "src-core/package/seal-worker.ts",
   "src-core/vault/digest-worker.ts",
-  "src-core/verify/layout-thread.ts",
+  "src-core/verify/layout-task.ts",
 ];
 
 /** The bundle is flat: a thread's script and package.json lie elsewhere than beside the sources. */

@@ -35,9 +35,9 @@ const exitCode = await run(process.argv.slice(2), {
   env: process.env,
   signal,
   now: () => performance.now(),
-  openVault: async () => {
+  openVault: async (first) => {
     const { openVault } = await import("../src-core/open-vault.ts");
-    return await openVault({ env: process.env });
+    return await openVault({ env: process.env, first });
   },
   askSecret: async (prompt) => {
     const { askSecret } = await import("./ask-secret.ts");

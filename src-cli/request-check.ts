@@ -1,9 +1,7 @@
 import type { Command } from "commander";
 import type { Failure } from "../src-contract/failure.ts";
-import { type Request, requestSchemas } from "../src-contract/vault-api.ts";
+import { type Request, type RequestName, requestSchemas } from "../src-contract/vault-api.ts";
 import { fullName, usageFailure } from "./usage.ts";
-
-export type RequestName = keyof typeof requestSchemas;
 
 /** Request fields whose option or argument has another name on the command line. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {

@@ -1,13 +1,12 @@
 import type { Command } from "commander";
 import type { Failure, Outcome } from "../src-contract/failure.ts";
 import type { CallOptions } from "../src-contract/progress.ts";
-import type { Request, VaultApi } from "../src-contract/vault-api.ts";
+import type { Request, RequestName, VaultApi } from "../src-contract/vault-api.ts";
 import { failureText, warningText } from "./failure-text.ts";
 import { jsonChunks } from "./json-text.ts";
 import type { Output } from "./output.ts";
 import { type Paint, painter } from "./paint.ts";
 import { progressOnTerminal } from "./progress-line.ts";
-import type { RequestName } from "./request-check.ts";
 
 /** 0 done or valid, 1 verification failed, 2 could not be done or verified. */
 export type ExitCode = 0 | 1 | 2;
@@ -21,7 +20,7 @@ export interface Surroundings {
   readonly signal: AbortSignal;
   /** Milliseconds on a clock that only goes forward. */
   readonly now: () => number;
-  readonly openVault: () => Promise<Outcome<OpenedVault>>;
+  readonly openVault: (first: RequestName) => Promise<Outcome<OpenedVault>>;
   /** Asks for a secret on the terminal without showing it. */
   readonly askSecret: (prompt: string) => Promise<Outcome<string>>;
 }
@@ -79,7 +78,7 @@ export class Session {
     const { checkRequest } = await import("./request-check.ts");
     const notAccepted = checkRequest(name, request, command);
     if (notAccepted !== null) return { ok: false, failure: notAccepted };
-    const opened = await this.surroundings.openVault();
+    const opened = await this.surroundings.openVault(name);
     if (!opened.ok) return opened;
     const { signal, now } = this.surroundings;
     const dumb = this.surroundings.env.TERM === "dumb";

@@ -123,7 +123,8 @@ export const requestSchemas = {
   restore: z.strictObject({ from: localPathSchema }),
 } as const;
 
-type RequestName = keyof typeof requestSchemas;
+/** A call of `VaultApi` that takes a request. */
+export type RequestName = keyof typeof requestSchemas;
 /** What a caller passes: fields with a default may be left out. */
 export type Request<N extends RequestName> = z.input<(typeof requestSchemas)[N]>;
 /** What core receives after parsing. */

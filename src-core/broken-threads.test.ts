@@ -49,7 +49,7 @@ const WORK: readonly (readonly [string, string, (broken: Vault, id: string) => P
     ["package/seal-worker.ts", "home", (broken) => build(broken)],
     ["package/seal-worker.ts", "home", (broken) => build(broken, "reference")],
     ["digest/hash-worker.ts", "home", (broken, id) => broken.verify({ target: id, full: true })],
-    ["verify/layout-thread.ts", "home", (broken, id) => broken.verify({ target: id })],
+    ["verify/layout-task.ts", "home", (broken, id) => broken.verify({ target: id })],
     ["vault/digest-worker.ts", "home", (broken, id) => broken.packagePush({ package: id })],
     [
       "package/extract-thread.ts",

@@ -2,7 +2,7 @@ import type { Db } from "./catalog/database.ts";
 import type { Home } from "./home.ts";
 import type { Clock, NewId } from "./ports.ts";
 
-/** What every piece of work needs from its surroundings; made once by open-vault.ts. */
+/** What every piece of work needs from its surroundings; made once by vault-calls.ts. */
 export interface Core {
   readonly home: Home;
   /** Not rebuildable: builds under way, transfers, custody log, settings. */

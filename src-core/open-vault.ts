@@ -1,36 +1,15 @@
-import { hostname } from "node:os";
-import type { Failure, Outcome } from "../src-contract/failure.ts";
-import type { CallOptions } from "../src-contract/progress.ts";
-import {
-  type ParsedRequest,
-  type Request,
-  requestSchemas,
-  type VaultApi,
-} from "../src-contract/vault-api.ts";
-import { catalogMigrations } from "./catalog/catalog-migrations/index.ts";
-import { databaseFailure, openDatabase } from "./catalog/database.ts";
-import { ledgerMigrations } from "./catalog/ledger-migrations/index.ts";
-import { listPackages } from "./catalog/package-rows.ts";
-import type { Core } from "./core.ts";
-import {
-  createEngagement,
-  engagementById,
-  listEngagements,
-  setEngagementVault,
-} from "./engagement/engagements.ts";
-import { asFailure, fail, toOutcome } from "./failing.ts";
-import { homeFolder, openHome } from "./home.ts";
-import { systemClock, uuidV7 } from "./identity.ts";
-import { settleAbandonedBuilds } from "./package/build-journal.ts";
-import { packageFaults, reconcileCatalog, requireLedger } from "./package/package-faults.ts";
-import { programVersion, storedIn } from "./package/package-store.ts";
-import { throttled } from "./throttle.ts";
-import { addFolderVault, listVaults, openVaultByName } from "./vault/vault-registry.ts";
+import type { Outcome } from "../src-contract/failure.ts";
+import type { RequestName, VaultApi } from "../src-contract/vault-api.ts";
+import { startHashing } from "./digest/hash-pool.ts";
+import { toOutcome } from "./failing.ts";
+import { homeFolder } from "./home.ts";
 
 export interface OpenOptions {
   /** The state folder; else `$STRONGROOM_HOME` or the platform's. */
   readonly home?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** The call that will come first, where that is known: its threads start while the rest is loaded. */
+  readonly first?: RequestName;
 }
 
 export type OpenedVault = VaultApi & { close(): Promise<void> };
@@ -39,159 +18,10 @@ export type OpenedVault = VaultApi & { close(): Promise<void> };
  * Opens the core: the one door for every face. Settles what a killed process left behind. Answers a Failure when the state folder
  * cannot be used or was written by a newer program; nothing is changed then.
  */
-export async function openVault(options: OpenOptions = {}): Promise<Outcome<OpenedVault>> {
+export function openVault(options: OpenOptions = {}): Promise<Outcome<OpenedVault>> {
   return toOutcome(async () => {
-    const core = await openCore(options);
-    try {
-      await onDatabase(core.home.ledger, () => settleAbandonedBuilds(core));
-      await onDatabase(core.home.catalog, () => reconcileCatalog(core));
-      return api(core);
-    } catch (error) {
-      closeCore(core);
-      throw asFailure(error, core.home.folder);
-    }
+    if (options.first === "verify") startHashing();
+    const { openCalls } = await import("./vault-calls.ts");
+    return openCalls(options.home ?? homeFolder(options.env ?? process.env));
   });
-}
-
-async function openCore(options: OpenOptions): Promise<Core> {
-  const home = await openHome(options.home ?? homeFolder(options.env ?? process.env));
-  const ledger = openDatabase(home.ledger, ledgerMigrations, true);
-  try {
-    const catalog = openDatabase(home.catalog, catalogMigrations, false);
-    const program = `Strongroom/${programVersion()}`;
-    return {
-      home,
-      ledger,
-      catalog,
-      clock: systemClock,
-      newId: uuidV7(systemClock),
-      program,
-      device: hostname(),
-    };
-  } catch (error) {
-    ledger.close();
-    throw error;
-  }
-}
-
-/** Names the database that a fault of SQLite is about. */
-async function onDatabase(file: string, work: () => Promise<unknown>): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    throw databaseFailure(error, file);
-  }
-}
-
-function closeCore(core: Core): void {
-  core.catalog.close();
-  core.ledger.close();
-}
-
-type RequestName = keyof typeof requestSchemas;
-
-/** Tells the caller of something besides the answer. */
-type Warn = (warning: Failure) => void;
-
-/**
- * Parses what a face handed over and answers with data, whatever happens inside. Where the ledger was lost, only `restore` is done:
- * anything else would go on from an empty one.
- */
-function method<N extends RequestName, T>(
-  core: Core,
-  name: N,
-  work: (request: ParsedRequest<N>, options: CallOptions, warn: Warn) => T | Promise<T>,
-): (request: Request<N>, options?: CallOptions) => Promise<Outcome<T>> {
-  return async (request, options = {}) => {
-    const warnings: Failure[] = [];
-    const outcome = await toOutcome(() => {
-      const parsed = parseRequest(name, request);
-      if (name !== "restore") requireLedger(core);
-      return work(parsed, throttled(options, core.clock), (warning) => void warnings.push(warning));
-    });
-    return outcome.ok && warnings.length > 0 ? { ...outcome, warnings } : outcome;
-  };
-}
-
-function parseRequest<N extends RequestName>(name: N, request: unknown): ParsedRequest<N> {
-  const parsed = requestSchemas[name].safeParse(request);
-  if (parsed.success) return parsed.data as ParsedRequest<N>;
-  const issues = parsed.error.issues.map((issue) => ({
-    field: issue.path.join("."),
-    problem: issue.message,
-  }));
-  throw fail(
-    "INVALID_INPUT",
-    issues.map(({ field, problem }) => (field === "" ? problem : `${field}: ${problem}`)).join("; "),
-    "Correct what is named and try again.",
-    { ...(issues[0] === undefined ? {} : { subject: issues[0].field }), details: { issues } },
-  );
-}
-
-/** What only some calls need is loaded by them: a command line starts with every call. */
-function api(core: Core): OpenedVault {
-  return {
-    engagementCreate: method(core, "engagementCreate", (request) => createEngagement(core, request)),
-    engagementSetVault: method(core, "engagementSetVault", (request) => setEngagementVault(core, request)),
-    engagementList: method(core, "engagementList", () => listEngagements(core)),
-    engagementShow: method(core, "engagementShow", ({ id }) => engagementById(core, id)),
-    packageBuild: method(core, "packageBuild", async (request, options) => {
-      const { buildPackage } = await import("./package/build-package.ts");
-      return buildPackage(core, request, options);
-    }),
-    packageList: method(core, "packageList", async ({ engagement }, _options, warn) => {
-      if (engagement !== undefined) engagementById(core, engagement);
-      for (const { failure } of await packageFaults(core)) warn(failure);
-      return listPackages(core.catalog, engagement).map((row) => ({
-        ...row,
-        storedIn: storedIn(core, row.id),
-      }));
-    }),
-    packageShow: method(core, "packageShow", async (request) => {
-      const { showPackage } = await import("./package/package-queries.ts");
-      return showPackage(core, request);
-    }),
-    packageFiles: method(core, "packageFiles", async (request, options) => {
-      const { filesOfPackage } = await import("./package/package-queries.ts");
-      return filesOfPackage(core, request, options);
-    }),
-    packagePush: method(core, "packagePush", async (request, options) => {
-      const { pushToVault } = await import("./transfer/transport.ts");
-      return pushToVault(core, request, options);
-    }),
-    packagePull: method(core, "packagePull", async (request, options) => {
-      const { pullFromVault } = await import("./transfer/pull.ts");
-      return pullFromVault(core, request, options);
-    }),
-    packageImport: method(core, "packageImport", async (request, options) => {
-      const { importPackage } = await import("./package/import-package.ts");
-      return importPackage(core, request, options);
-    }),
-    packageHandover: method(core, "packageHandover", async (request, options) => {
-      const { handOver } = await import("./export/hand-over.ts");
-      return handOver(core, request, options);
-    }),
-    verify: method(core, "verify", async (request, options) => {
-      const { verifyTarget } = await import("./verify/verify-target.ts");
-      return verifyTarget(core, request, options);
-    }),
-    manifestExport: method(core, "manifestExport", async (request, options) => {
-      const { exportPackageManifest } = await import("./export/export-package.ts");
-      return exportPackageManifest(core, request, options);
-    }),
-    vaultAddFolder: method(core, "vaultAddFolder", (request) => addFolderVault(core, request)),
-    vaultList: method(core, "vaultList", () => listVaults(core)),
-    vaultHealth: method(core, "vaultHealth", async ({ name }) =>
-      (await openVaultByName(core, name)).health(),
-    ),
-    backup: method(core, "backup", async (request, options, warn) => {
-      const { makeBackup } = await import("./backup/make-backup.ts");
-      return makeBackup(core, request, options, warn);
-    }),
-    restore: method(core, "restore", async (request, options, warn) => {
-      const { restoreBackup } = await import("./backup/restore-backup.ts");
-      return restoreBackup(core, request, options, warn);
-    }),
-    close: async () => closeCore(core),
-  };
 }

@@ -3,8 +3,9 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createHashPool, type DigestJob, type HashPool } from "./hash-pool.ts";
+import { createHashPool, type DigestJob, type HashPool, startHashing } from "./hash-pool.ts";
 
 let folder: string;
 let pool: HashPool;
@@ -137,4 +138,59 @@ describe("hash pool", () => {
     await failed;
     await expect(other.run([job("closing")])).rejects.toMatchObject({ failure: { code: "INTERNAL" } });
   });
+});
+
+describe("work of another module in a hash pool", () => {
+  /** A module that waits until the file `go` is there, then answers or throws. */
+  function module(name: string, end: string): URL {
+    const wait = `while (!existsSync(${JSON.stringify(path("go"))})) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);`;
+    writeFileSync(
+      path(name),
+      `import { existsSync } from "node:fs";\nexport async function run(request) { ${wait} ${end} }\n`,
+    );
+    return pathToFileURL(path(name));
+  }
+
+  it("is done while the other threads digest, and its thread digests afterwards", async () => {
+    rmSync(path("go"), { force: true });
+    writeFileSync(path("beside"), "beside");
+    const task = pool.perform(module("echo.mjs", "return { ok: true, value: request };"), "what was asked");
+    const jobs = Array.from({ length: 200 }, () => job("beside"));
+    const beside = await pool.run(jobs);
+    expect(beside).toHaveLength(200);
+    expect(beside.every((result) => result.ok && result.digests.sha256 === sha256("beside"))).toBe(true);
+    writeFileSync(path("go"), "");
+    expect(await task).toEqual({ ok: true, value: "what was asked" });
+    const both = await Promise.all([pool.run(jobs), pool.run(jobs)]);
+    expect(both.flat().every((result) => result.ok)).toBe(true);
+  });
+
+  it("that throws is told, and the pool goes on", async () => {
+    writeFileSync(path("go"), "");
+    await expect(
+      pool.perform(module("broken.mjs", "throw new Error('out of order');"), null),
+    ).rejects.toThrow(/out of order/);
+    expect(await pool.run([job("go")])).toMatchObject([{ ok: true }]);
+  });
+
+  it("ends with the pool", async () => {
+    rmSync(path("go"), { force: true });
+    const other = createHashPool({ workers: 1 });
+    const endless = module("endless.mjs", "return null;");
+    const tasks = [other.perform(endless, 1), other.perform(endless, 2)];
+    const failed = Promise.all(tasks.map((task) => expect(task).rejects.toThrow()));
+    await other.close();
+    await failed;
+  });
+});
+
+it("threads that were started early are those of the next pool", async () => {
+  startHashing();
+  const [first, second] = [createHashPool(), createHashPool()];
+  writeFileSync(path("early"), "early");
+  const results = await Promise.all([first.run([job("early")]), second.run([job("early")])]);
+  expect(results).toMatchObject([[{ ok: true }], [{ ok: true }]]);
+  await first.close();
+  expect(await second.run([job("early")])).toMatchObject([{ ok: true }]);
+  await second.close();
 });

@@ -1,8 +1,9 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
+import type { Outcome } from "../../src-contract/failure.ts";
 import type { CallOptions } from "../../src-contract/progress.ts";
 import { cancelled, fail, threadDied, throwIfCancelled } from "../failing.ts";
-import type { Batch, DigestJob, DigestResult } from "./hash-worker.ts";
+import type { Batch, DigestJob, DigestResult, Task } from "./hash-worker.ts";
 
 export type { DigestAlgorithm, DigestJob, DigestResult } from "./hash-worker.ts";
 
@@ -31,7 +32,12 @@ export interface HashPool {
    * Throws CANCELLED soon after the signal fires.
    */
   run(jobs: readonly DigestJob[], options?: RunOptions): Promise<DigestResult[]>;
-  /** Ends the threads. Runs under way fail. */
+  /**
+   * Loads a module in one of the threads and answers with what its `run(request)` does, which may block: a thread of its own would
+   * cost a twentieth of a second to start. Goes before digests that wait; the thread digests nothing meanwhile.
+   */
+  perform<T>(module: URL, request: unknown): Promise<Outcome<T>>;
+  /** Ends the threads. What is under way fails. */
   close(): Promise<void>;
 }
 
@@ -47,15 +53,16 @@ interface Run {
 }
 
 interface Sent {
-  readonly run: Run;
-  readonly numbers: Uint32Array;
+  readonly message: Batch | Task;
   readonly bytes: number;
+  readonly answer: (answer: unknown) => void;
+  readonly fail: (error: unknown) => void;
 }
 
 interface Thread {
   readonly worker: Worker;
   /**
-   * Batches that the thread has not answered, in the order it answers. An array and not a Map: a Map that is filled and emptied without end
+   * What the thread has not answered, in the order it answers. An array and not a Map: a Map that is filled and emptied without end
    * leaves a chain of old tables, through which the garbage collector keeps all jobs and results until its next full round.
    */
   readonly pending: Sent[];
@@ -64,17 +71,45 @@ interface Thread {
 const weigh = (job: DigestJob): number => job.length ?? job.sizeHint ?? UNKNOWN_SIZE;
 const nextWeight = (run: Run): number => weigh(run.jobs[run.order[run.next] ?? 0] as DigestJob);
 
+/** How many threads are worth starting before it is known what there is to do. */
+const EARLY_THREADS = 2;
+let early: HashPool | null = null;
+
+/**
+ * Starts threads for the pool that is created next. A thread takes a twentieth of a second to start, in which the program can load
+ * what else it needs.
+ */
+export function startHashing(): void {
+  early ??= newPool(mostThreads(), EARLY_THREADS);
+}
+
 /** Threads start with the first work that needs them, and an idle one does not keep the process alive. */
 export function createHashPool(options: { readonly workers?: number } = {}): HashPool {
-  const limit = options.workers ?? Math.min(availableParallelism(), MOST_WORKERS);
+  const pool = options.workers === undefined ? early : null;
+  if (pool === null) return newPool(options.workers ?? mostThreads(), 0);
+  early = null;
+  return pool;
+}
+
+function mostThreads(): number {
+  return Math.min(availableParallelism(), MOST_WORKERS);
+}
+
+function newPool(limit: number, atOnce: number): HashPool {
   const threads: Thread[] = [];
   const runs: Run[] = [];
+  const tasks: Sent[] = [];
   let closed = false;
 
   function startThread(): Thread {
     const worker = new Worker(new URL("./hash-worker.ts", import.meta.url), { execArgv: [] });
     const thread: Thread = { worker, pending: [] };
-    worker.on("message", (done: DigestResult[]) => finishBatch(thread, done));
+    worker.on("message", (answer: unknown) => {
+      const sent = thread.pending.shift();
+      if (thread.pending.length === 0) worker.unref();
+      sent?.answer(answer);
+      dispatch();
+    });
     worker.on("error", (error) => dropThread(thread, error));
     worker.on("exit", () => dropThread(thread, new Error("a hashing thread ended")));
     worker.unref();
@@ -85,7 +120,7 @@ export function createHashPool(options: { readonly workers?: number } = {}): Has
   function dropThread(thread: Thread, error: unknown): void {
     const at = threads.indexOf(thread);
     if (at !== -1) threads.splice(at, 1);
-    for (const { run } of thread.pending.splice(0)) run.settle(threadDied(error));
+    for (const sent of thread.pending.splice(0)) sent.fail(threadDied(error));
   }
 
   function nextBatch(): Sent | null {
@@ -101,7 +136,24 @@ export function createHashPool(options: { readonly workers?: number } = {}): Has
       bytes += weigh(run.jobs[run.order[run.next] ?? 0] as DigestJob);
       run.next += 1;
     }
-    return { run, numbers: run.order.subarray(from, run.next), bytes };
+    run.open += 1;
+    return sentBatch(run, run.order.subarray(from, run.next), bytes);
+  }
+
+  function sentBatch(run: Run, numbers: Uint32Array, bytes: number): Sent {
+    const jobs = Array.from(numbers, (number) => run.jobs[number] as DigestJob);
+    return {
+      message: { jobs, control: run.control },
+      bytes,
+      answer: (done) => {
+        (done as DigestResult[]).forEach((result, i) => {
+          run.results[numbers[i] as number] = result;
+        });
+        run.open -= 1;
+        if (run.open === 0 && run.next === run.order.length) run.settle(null);
+      },
+      fail: run.settle,
+    };
   }
 
   /** A thread that works on a small batch is given one more, so that it never waits for a message; a large job is left to whoever is free. */
@@ -117,30 +169,27 @@ export function createHashPool(options: { readonly workers?: number } = {}): Has
 
   function dispatch(): void {
     for (;;) {
-      if (!runs.some((run) => run.next < run.order.length)) return;
+      if (tasks.length === 0 && !runs.some((run) => run.next < run.order.length)) return;
       const thread = freeThread();
       if (thread === null) return;
-      const batch = nextBatch();
-      if (batch === null) return;
-      batch.run.open += 1;
+      const sent = tasks.shift() ?? nextBatch();
+      if (sent === null) return;
       if (thread.pending.length === 0) thread.worker.ref();
-      thread.pending.push(batch);
-      const jobs = Array.from(batch.numbers, (number) => batch.run.jobs[number] as DigestJob);
-      thread.worker.postMessage({ jobs, control: batch.run.control } satisfies Batch);
+      thread.pending.push(sent);
+      thread.worker.postMessage(sent.message);
     }
   }
 
-  function finishBatch(thread: Thread, done: readonly DigestResult[]): void {
-    const batch = thread.pending.shift();
-    if (batch === undefined) return;
-    if (thread.pending.length === 0) thread.worker.unref();
-    const { run, numbers } = batch;
-    done.forEach((result, i) => {
-      run.results[numbers[i] as number] = result;
+  function perform<T>(module: URL, request: unknown): Promise<Outcome<T>> {
+    return new Promise((resolve, reject) => {
+      tasks.push({
+        message: { module: module.href, request },
+        bytes: Number.POSITIVE_INFINITY,
+        answer: (answer) => resolve(answer as Outcome<T>),
+        fail: reject,
+      });
+      dispatch();
     });
-    run.open -= 1;
-    if (run.open === 0 && run.next === run.order.length) run.settle(null);
-    dispatch();
   }
 
   async function run(jobs: readonly DigestJob[], runOptions: RunOptions = {}): Promise<DigestResult[]> {
@@ -200,8 +249,10 @@ export function createHashPool(options: { readonly workers?: number } = {}): Has
   async function close(): Promise<void> {
     closed = true;
     for (const state of [...runs]) state.settle(cancelled());
+    for (const task of tasks.splice(0)) task.fail(cancelled());
     await Promise.all(threads.map((thread) => thread.worker.terminate()));
   }
 
-  return { run, close };
+  while (threads.length < Math.min(atOnce, limit)) startThread();
+  return { run, perform, close };
 }

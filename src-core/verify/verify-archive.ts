@@ -6,9 +6,8 @@ import type { CallOptions, CancelSignal } from "../../src-contract/progress.ts";
 import type { Seal } from "../../src-contract/seal.ts";
 import { openFileSource } from "../archive/file-source.ts";
 import { createHashPool, type DigestJob, type HashPool } from "../digest/hash-pool.ts";
-import { asFailure } from "../failing.ts";
+import { asFailure, FailureError } from "../failing.ts";
 import { readManifest } from "../package/manifest-reader.ts";
-import { runThread } from "../package/run-thread.ts";
 import type { Layout, LayoutRequest } from "./check-layout.ts";
 import { sealFinding } from "./seal-rules.ts";
 
@@ -55,13 +54,11 @@ export async function verifyArchive(
   }
   const pool = createHashPool();
   try {
-    // The threads with the most to do start first.
-    const parts = verifyParts(pool, archivePath, seal, size, options);
-    const layoutChecked = checkLayoutInThread({ archivePath, seal }, options);
+    const layoutChecked = checkLayoutIn(pool, { archivePath, seal });
     // All at once: each file, and the archive, is one chain of work that no second core can share.
     const [layout, badParts, ofFiles, ofArchive] = await Promise.all([
       layoutChecked,
-      parts,
+      verifyParts(pool, archivePath, seal, size, options),
       full ? layoutChecked.then((found) => verifyFiles(pool, archivePath, found, () => true, options)) : [],
       full && !request.known && size === seal.archiveSize
         ? verifyArchiveDigest(pool, archivePath, seal, options)
@@ -244,12 +241,9 @@ export function compareDigests(
   return [];
 }
 
-/** Checks headers and manifests beside the threads that hash. */
-function checkLayoutInThread(request: LayoutRequest, options: CallOptions): Promise<Layout> {
-  const { signal } = options;
-  return runThread(
-    new URL("./layout-thread.ts", import.meta.url),
-    request,
-    signal === undefined ? {} : { signal },
-  );
+/** Checks headers and manifests while other threads hash. */
+async function checkLayoutIn(pool: HashPool, request: LayoutRequest): Promise<Layout> {
+  const outcome = await pool.perform<Layout>(new URL("./layout-task.ts", import.meta.url), request);
+  if (outcome.ok) return outcome.value;
+  throw new FailureError(outcome.failure);
 }
