@@ -16,8 +16,8 @@ export interface ArchiveVerification {
   readonly manifest: ManifestHeader | null;
 }
 
-/** Files whose digests are asked for in one go. */
-const FILES_AT_ONCE = 20_000;
+/** Files whose digests are asked for in one go: with 20,000 the results alone take 60 MB more, and it is no faster. */
+const FILES_AT_ONCE = 4_000;
 
 export interface ArchiveToVerify {
   readonly archivePath: string;
