@@ -13,7 +13,7 @@ import { type BuildState, openBuildJournal, publishDraft } from "./build-journal
 import { draftFolder, packageFolder, removeFolder, resolvePackage } from "./package-store.ts";
 import { runThread } from "./run-thread.ts";
 import { packageDigest, parseSeal } from "./seal-file.ts";
-import type { SealedDraft, SealJob } from "./seal-job.ts";
+import { SEAL_THREAD, type SealedDraft, type SealJob } from "./seal-job.ts";
 
 const STATE_OF_PHASE: Readonly<Partial<Record<Progress["phase"], BuildState>>> = {
   walk: "walking",
@@ -108,8 +108,7 @@ function runSealThread(
   const cancel = () => {
     Atomics.store(new Int32Array(job.cancel), 0, 1);
   };
-  const script = new URL("./seal-thread.ts", import.meta.url);
-  return runThread(script, job, { ...options, onProgress }, cancel);
+  return runThread(SEAL_THREAD, job, { ...options, onProgress }, cancel);
 }
 
 async function sign(folder: string, bytes: Buffer, privateKey: KeyObject, time: string): Promise<void> {

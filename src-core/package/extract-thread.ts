@@ -1,6 +1,5 @@
-import { workerData } from "node:worker_threads";
 import { answerParent } from "./answer-parent.ts";
 import { type ExtractRequest, extractArchive } from "./extract-archive.ts";
 
 /** Unpacking blocks: it runs in a thread of its own. */
-await answerParent((report) => extractArchive(workerData as ExtractRequest, report));
+await answerParent((job: ExtractRequest, report) => extractArchive(job, report));

@@ -1,6 +1,9 @@
 import type { PreflightReport } from "../../src-contract/vault-api.ts";
 import type { WalkRequest } from "./walk-sources.ts";
 
+/** The thread that seals: posted a `SealJob`, it answers with a `SealedDraft`. */
+export const SEAL_THREAD = new URL("./seal-thread.ts", import.meta.url);
+
 /** What the sealing thread is told. Plain data: it crosses a thread boundary. */
 export interface SealJob {
   readonly walk: WalkRequest;

@@ -31,6 +31,24 @@ const WAIT_MS = 100;
 /** While the plan still grows, at most this many pieces are hashed: 256 MiB of archive, whose digests are kept meanwhile. */
 const AHEAD_PIECES = 128;
 
+/** Reference mode on a small machine needs no more; what else is needed is started when that is known. */
+const EARLY_WORKERS = 2;
+/** Threads that have started and wait for what they are to do. */
+const waiting: Worker[] = [];
+
+/** Starts threads for the next `SealThreads`, which take as long to start as this one. */
+export function startSealWorkers(): void {
+  while (waiting.length < EARLY_WORKERS) waiting.push(newWorker());
+}
+
+function newWorker(): Worker {
+  const worker = new Worker(new URL("./seal-worker.ts", import.meta.url), {
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+  });
+  worker.unref();
+  return worker;
+}
+
 /** The digests of one entry, in archive order. */
 export interface EntryDigests {
   readonly sha256: string;
@@ -89,7 +107,7 @@ export class SealThreads {
   #start(duties: readonly Duty[]): void {
     const { port1, port2 } = new MessageChannel();
     this.#failures.push(port1);
-    const workerData: SealThread = {
+    const thread: SealThread = {
       buffers: this.#buffers,
       folder: this.#options.folder,
       topFolder: this.#options.topFolder,
@@ -98,15 +116,11 @@ export class SealThreads {
       archive: this.#options.archive,
       failures: port2,
     };
-    const worker = new Worker(new URL("./seal-worker.ts", import.meta.url), {
-      workerData,
-      transferList: [port2],
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
-    });
+    const worker = waiting.shift() ?? newWorker();
+    worker.postMessage(thread, [port2]);
     worker.on("error", (error: Error) => {
       this.#death ??= error;
     });
-    worker.unref();
   }
 
   /**

@@ -1,9 +1,10 @@
 import { createHash, type Hash, hash as hashOnce } from "node:crypto";
 import { closeSync, openSync } from "node:fs";
-import { type MessagePort, workerData } from "node:worker_threads";
+import type { MessagePort } from "node:worker_threads";
 import { header, TRAILER_SIZE, writeHeader } from "../archive/tar-layout.ts";
 import { asFailure } from "../failing.ts";
 import { writeFullySync } from "../full-io.ts";
+import { firstMessage } from "./answer-parent.ts";
 import { SNIFF_SIZE, sniff } from "./content-kind.ts";
 import { headerTime, PIECE_SIZE, type PlacedEntry, PlanReader } from "./plan-file.ts";
 import {
@@ -22,7 +23,7 @@ import {
 } from "./seal-ring.ts";
 import { readUnchanged, requireEmpty } from "./source-read.ts";
 
-/** What the coordinator starts a sealing thread with. */
+/** What the coordinator posts to a sealing thread first. */
 export interface SealThread {
   readonly buffers: RingBuffers;
   readonly folder: string;
@@ -34,7 +35,7 @@ export interface SealThread {
   readonly failures: MessagePort;
 }
 
-const thread = workerData as SealThread;
+const thread = await firstMessage<SealThread>();
 const ring = openRing(thread.buffers);
 const { control } = ring;
 const resultSize = digestSize(thread.sha512);
