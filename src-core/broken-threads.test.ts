@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Outcome } from "../src-contract/failure.ts";
+import type { RequestName } from "../src-contract/vault-api.ts";
 import { failureIn, valueIn, Workroom } from "./testing/workroom.ts";
 
 const ROOT = resolve(fileURLToPath(import.meta.url), "../..");
@@ -14,7 +15,7 @@ beforeEach(async () => {
 afterEach(() => room.close());
 
 /** The program as it is after a broken installation: one of its files cannot be loaded. */
-async function programWithout(script: string, home: string): Promise<Workroom["vault"]> {
+async function programWithout(script: string, home: string, first?: RequestName): Promise<Workroom["vault"]> {
   const program = mkdtempSync(join(room.folder, "program-"));
   for (const name of ["src-core", "src-contract", "package.json", "tsconfig.base.json"])
     cpSync(join(ROOT, name), join(program, name), { recursive: true });
@@ -23,7 +24,7 @@ async function programWithout(script: string, home: string): Promise<Workroom["v
   const { openVault } = (await import(join(program, "src-core/open-vault.ts"))) as {
     openVault: typeof import("./open-vault.ts").openVault;
   };
-  return valueIn(await openVault({ home: room.path(home) }));
+  return valueIn(await openVault({ home: room.path(home), ...(first === undefined ? {} : { first }) }));
 }
 
 type Vault = Workroom["vault"];
@@ -71,3 +72,26 @@ test.each(WORK)("where %s cannot be loaded, work in %s fails and says why", asyn
   expect(room.packages()).toEqual([id]);
   await broken.close();
 });
+
+test.each([
+  ["digest/hash-worker.ts", "verify"],
+  ["package/seal-thread.ts", "packageBuild"],
+] as const)(
+  "where %s dies before its work (%s) is known, the work fails and says why",
+  async (script, first) => {
+    room.write("evidence/a.txt", "what was found");
+    room.write("more/b.txt", "what was found later");
+    const { id } = await room.build("evidence");
+    const broken = await programWithout(`src-core/${script}`, "home", first);
+    // As long as a slow program would take to come to its first call.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const outcome =
+      first === "verify" ? await broken.verify({ target: id, full: true }) : await build(broken);
+    const failure = failureIn<unknown>(outcome);
+    expect(failure).toMatchObject({
+      code: "INTERNAL",
+      message: expect.stringMatching(/this file is broken/),
+    });
+    await broken.close();
+  },
+);

@@ -3,8 +3,8 @@ import type { RequestName, VaultApi } from "../src-contract/vault-api.ts";
 import { startHashing } from "./digest/hash-pool.ts";
 import { toOutcome } from "./failing.ts";
 import { homeFolder } from "./home.ts";
-import { startThread } from "./package/run-thread.ts";
 import { SEAL_THREAD } from "./package/seal-job.ts";
+import { startThreads } from "./threads.ts";
 
 export interface OpenOptions {
   /** The state folder; else `$STRONGROOM_HOME` or the platform's. */
@@ -23,7 +23,7 @@ export type OpenedVault = VaultApi & { close(): Promise<void> };
 export function openVault(options: OpenOptions = {}): Promise<Outcome<OpenedVault>> {
   return toOutcome(async () => {
     if (options.first === "verify") startHashing();
-    if (options.first === "packageBuild") startThread(SEAL_THREAD);
+    if (options.first === "packageBuild") startThreads(SEAL_THREAD, 1);
     const { openCalls } = await import("./vault-calls.ts");
     return openCalls(options.home ?? homeFolder(options.env ?? process.env));
   });

@@ -1,8 +1,9 @@
 import { availableParallelism } from "node:os";
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import type { Outcome } from "../../src-contract/failure.ts";
 import type { CallOptions } from "../../src-contract/progress.ts";
 import { cancelled, fail, threadDied, throwIfCancelled } from "../failing.ts";
+import { startThreads, takeThread } from "../threads.ts";
 import type { Batch, DigestJob, DigestResult, Task } from "./hash-worker.ts";
 
 export type { DigestAlgorithm, DigestJob, DigestResult } from "./hash-worker.ts";
@@ -15,8 +16,6 @@ const BATCH_BYTES = 8 * 1024 * 1024;
 /** What a job of unknown size counts in a batch. */
 const UNKNOWN_SIZE = 256 * 1024;
 const POLL_MS = 100;
-/** What a thread makes for a moment is cleared soon: verifying 100,000 files in full peaks at 285 MB where it took 310. */
-const YOUNG_GENERATION_MB = 32;
 // As in hash-worker.ts, whose values must not be imported here: it would run in this thread.
 const STOP = 0;
 const BYTES = 1;
@@ -73,41 +72,25 @@ interface Thread {
 const weigh = (job: DigestJob): number => job.length ?? job.sizeHint ?? UNKNOWN_SIZE;
 const nextWeight = (run: Run): number => weigh(run.jobs[run.order[run.next] ?? 0] as DigestJob);
 
+const HASH_WORKER = new URL("./hash-worker.ts", import.meta.url);
 /** How many threads are worth starting before it is known what there is to do. */
 const EARLY_THREADS = 2;
-let early: HashPool | null = null;
 
-/**
- * Starts threads for the pool that is created next. A thread takes a twentieth of a second to start, in which the program can load
- * what else it needs.
- */
+/** Starts threads for the pool that is created next. */
 export function startHashing(): void {
-  early ??= newPool(mostThreads(), EARLY_THREADS);
+  startThreads(HASH_WORKER, Math.min(availableParallelism(), EARLY_THREADS));
 }
 
 /** Threads start with the first work that needs them, and an idle one does not keep the process alive. */
 export function createHashPool(options: { readonly workers?: number } = {}): HashPool {
-  const pool = options.workers === undefined ? early : null;
-  if (pool === null) return newPool(options.workers ?? mostThreads(), 0);
-  early = null;
-  return pool;
-}
-
-function mostThreads(): number {
-  return Math.min(availableParallelism(), MOST_WORKERS);
-}
-
-function newPool(limit: number, atOnce: number): HashPool {
+  const limit = options.workers ?? Math.min(availableParallelism(), MOST_WORKERS);
   const threads: Thread[] = [];
   const runs: Run[] = [];
   const tasks: Sent[] = [];
   let closed = false;
 
   function startThread(): Thread {
-    const worker = new Worker(new URL("./hash-worker.ts", import.meta.url), {
-      execArgv: [],
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
-    });
+    const worker = takeThread(HASH_WORKER);
     const thread: Thread = { worker, pending: [] };
     worker.on("message", (answer: unknown) => {
       const sent = thread.pending.shift();
@@ -258,6 +241,5 @@ function newPool(limit: number, atOnce: number): HashPool {
     await Promise.all(threads.map((thread) => thread.worker.terminate()));
   }
 
-  while (threads.length < Math.min(atOnce, limit)) startThread();
   return { run, perform, close };
 }

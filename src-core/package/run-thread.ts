@@ -1,29 +1,13 @@
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import type { Failure } from "../../src-contract/failure.ts";
 import type { CallOptions, Progress } from "../../src-contract/progress.ts";
 import { cancelled, FailureError, threadDied, throwIfCancelled } from "../failing.ts";
+import { takeThread } from "../threads.ts";
 
 interface Message<T> {
   readonly progress?: Progress;
   readonly result?: T;
   readonly failure?: Failure;
-}
-
-/** Threads that make many short-lived records: with Node's smaller default a tenth of the time of sealing went into collecting them. */
-const YOUNG_GENERATION_MB = 32;
-
-const early = new Map<string, Worker>();
-
-/** Starts a thread for the next `runThread` of this script: it takes a twentieth of a second, in which the program can load what else it needs. */
-export function startThread(script: URL): void {
-  if (early.has(script.href)) return;
-  const worker = newThread(script);
-  worker.unref();
-  early.set(script.href, worker);
-}
-
-function newThread(script: URL): Worker {
-  return new Worker(script, { resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB } });
 }
 
 /**
@@ -33,9 +17,7 @@ function newThread(script: URL): Worker {
 export function runThread<T>(script: URL, job: unknown, options: CallOptions, stop?: () => void): Promise<T> {
   throwIfCancelled(options.signal);
   return new Promise((resolve, reject) => {
-    const worker = early.get(script.href) ?? newThread(script);
-    early.delete(script.href);
-    worker.ref();
+    const worker = takeThread(script);
     let failed = false;
     const onAbort = stop ?? (() => void worker.terminate());
     options.signal?.addEventListener("abort", onAbort, { once: true });

@@ -1,8 +1,9 @@
 import { availableParallelism } from "node:os";
 import { setImmediate } from "node:timers/promises";
-import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import type { Failure } from "../../src-contract/failure.ts";
 import { FailureError, threadDied } from "../failing.ts";
+import { startThreads, takeThread } from "../threads.ts";
 import { PIECE_SIZE } from "./plan-file.ts";
 import {
   AT,
@@ -24,29 +25,18 @@ import type { SealThread } from "./seal-worker.ts";
 
 /** Beyond eight readers a disk gains nothing more. */
 const MAX_THREADS = 8;
-/** Small files make many short-lived objects: with Node's smaller default a twentieth more CPU goes into 100,000 of them. */
-const YOUNG_GENERATION_MB = 32;
 /** How often a wait is interrupted to look for a cancellation and for a thread that died, milliseconds. */
 const WAIT_MS = 100;
 /** While the plan still grows, at most this many pieces are hashed: 256 MiB of archive, whose digests are kept meanwhile. */
 const AHEAD_PIECES = 128;
 
+const SEAL_WORKER = new URL("./seal-worker.ts", import.meta.url);
 /** Reference mode on a small machine needs no more; what else is needed is started when that is known. */
 const EARLY_WORKERS = 2;
-/** Threads that have started and wait for what they are to do. */
-const waiting: Worker[] = [];
 
 /** Starts threads for the next `SealThreads`, which take as long to start as this one. */
 export function startSealWorkers(): void {
-  while (waiting.length < EARLY_WORKERS) waiting.push(newWorker());
-}
-
-function newWorker(): Worker {
-  const worker = new Worker(new URL("./seal-worker.ts", import.meta.url), {
-    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
-  });
-  worker.unref();
-  return worker;
+  startThreads(SEAL_WORKER, EARLY_WORKERS);
 }
 
 /** The digests of one entry, in archive order. */
@@ -116,7 +106,8 @@ export class SealThreads {
       archive: this.#options.archive,
       failures: port2,
     };
-    const worker = waiting.shift() ?? newWorker();
+    const worker = takeThread(SEAL_WORKER);
+    worker.unref();
     worker.postMessage(thread, [port2]);
     worker.on("error", (error: Error) => {
       this.#death ??= error;
