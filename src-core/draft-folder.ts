@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { systemCode, writeFailure } from "./failing.ts";
 import { removeFolder } from "./package/package-store.ts";
 import {
+  BEAT_MS,
   isAlive,
   isFresh,
   type LeaseHolder,
@@ -13,8 +14,6 @@ import {
 /** What a draft becomes; part of its folder's name. */
 export type DraftKind = "backup" | "handover" | "pull-file" | "restore";
 
-/** How often a draft says that its process lives, milliseconds: often enough for `isAlive`. */
-const BEAT_MS = 10_000;
 const HOLDER = "holder.json";
 
 /**

@@ -1,8 +1,9 @@
 import { access, chmod, constants, readdir, realpath, stat } from "node:fs/promises";
 import { homedir } from "node:os";
-import { dirname, join, resolve, sep } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { exists, makeFolders } from "./durable-files.ts";
 import { asFailure, FailureError, fail, systemCode } from "./failing.ts";
+import { isWithin } from "./is-within.ts";
 
 /** The program's state on this device. */
 export interface Home {
@@ -80,8 +81,7 @@ function holdsOtherThings(folder: string): FailureError {
  * a package. The folder need not exist yet. Throws INVALID_INPUT.
  */
 export async function refuseInsideHome(home: Home, folder: string): Promise<void> {
-  const [inner, outer] = [await realPathOf(resolve(folder)), await realpath(home.folder)];
-  if (inner !== outer && !inner.startsWith(outer + sep)) return;
+  if (!isWithin(await realPathOf(resolve(folder)), await realpath(home.folder))) return;
   throw fail(
     "INVALID_INPUT",
     `${folder} lies in Strongroom's own state folder ${home.folder}.`,

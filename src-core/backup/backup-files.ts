@@ -1,10 +1,9 @@
-import { createHash } from "node:crypto";
-import { constants, createReadStream } from "node:fs";
+import { constants } from "node:fs";
 import { access, copyFile, mkdir, open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { z } from "zod";
 import { packageIdSchema, sha256HexSchema } from "../../src-contract/names.ts";
+import { digestFile } from "../digest/digest-file.ts";
 import { syncFolder } from "../durable-files.ts";
 import { asFailure, fail } from "../failing.ts";
 
@@ -38,12 +37,6 @@ export async function digestFolder(folder: string, below = ""): Promise<Record<s
     }
   }
   return digests;
-}
-
-async function digestFile(path: string): Promise<string> {
-  const digest = createHash("sha256");
-  await pipeline(createReadStream(path, { highWaterMark: 1024 * 1024 }), digest);
-  return digest.digest("hex");
 }
 
 /** Copies a folder of ours, durably; links are not followed and nothing is overwritten. */

@@ -5,14 +5,16 @@ import type { HandoverResult, ParsedRequest } from "../../src-contract/vault-api
 import type { Core } from "../core.ts";
 import { appendEvent, eventsOf } from "../custody/custody-log.ts";
 import { inDraftFolder } from "../draft-folder.ts";
-import { createFileDurably, exists, makeFolders, syncFolder } from "../durable-files.ts";
-import { fail, throwIfCancelled, writeFailure } from "../failing.ts";
+import { createFileDurably, makeFolders, syncFolder } from "../durable-files.ts";
+import { throwIfCancelled, writeFailure } from "../failing.ts";
 import { refuseInsideHome } from "../home.ts";
 import { canonicalJson } from "../package/canonical-json.ts";
 import { readManifest } from "../package/manifest-reader.ts";
+import { packageName } from "../package/package-name.ts";
 import { signatureFiles } from "../package/package-store.ts";
 import { rfc3339FromMs } from "../package/times.ts";
 import { locatePackage, manifestOf } from "../transfer/package-source.ts";
+import { refuseTaken } from "../transfer/place-pulled.ts";
 import { fetchArchive } from "../transfer/pull.ts";
 import { requireSoundArchive } from "../transfer/sound-archive.ts";
 import { howToVerify } from "./handover.ts";
@@ -27,17 +29,10 @@ export async function handOver(
   options: CallOptions,
 ): Promise<HandoverResult> {
   const place = await locatePackage(core, request.package);
-  const name = place.seal.archive.slice(0, -".tar".length);
+  const name = packageName(place.seal);
   const to = resolve(request.to);
   const folder = join(to, `${name}-handover`);
-  if (await exists(folder)) {
-    throw fail(
-      "PATH_EXISTS",
-      `${folder} is already there; nothing is overwritten.`,
-      "Choose another folder, or move it away first.",
-      { subject: folder },
-    );
-  }
+  await refuseTaken([folder]);
   await refuseInsideHome(core.home, to);
   try {
     await makeFolders(to);

@@ -1,6 +1,7 @@
 import { type BigIntStats, lstatSync, realpathSync } from "node:fs";
-import { basename, dirname, resolve } from "node:path";
+import { basename, resolve } from "node:path";
 import { asFailure, fail } from "../failing.ts";
+import { isWithin } from "../is-within.ts";
 
 export interface AcceptedSource {
   /** Under data/. */
@@ -50,17 +51,6 @@ export function acceptSource(source: string, stateFolder: string): AcceptedSourc
     );
   }
   return { name, path, stats };
-}
-
-/** Whether a path is another one or lies below it; both absolute and without links. */
-export function isWithin(inner: string, outer: string): boolean {
-  let folder = inner;
-  for (;;) {
-    if (folder === outer) return true;
-    const parent = dirname(folder);
-    if (parent === folder) return false;
-    folder = parent;
-  }
 }
 
 /** What a person calls a thing that is neither file, folder nor link. */

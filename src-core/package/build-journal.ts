@@ -3,7 +3,7 @@ import type { Core } from "../core.ts";
 import { appendEvent, type CustodyEventType } from "../custody/custody-log.ts";
 import { exists, syncFolder } from "../durable-files.ts";
 import { FailureError, fail } from "../failing.ts";
-import { isAlive, leaseHolderSchema, thisProcess } from "../transfer/lease-holder.ts";
+import { BEAT_MS, isAlive, leaseHolderSchema, thisProcess } from "../transfer/lease-holder.ts";
 import {
   catalogPackage,
   describePackage,
@@ -22,9 +22,6 @@ export interface BuildJournal {
   enter(state: BuildState): void;
   close(): void;
 }
-
-/** How often a build says that it lives, milliseconds: often enough for `isAlive`. */
-const BEAT_MS = 10_000;
 
 /** A beat that is missed does no harm; the next one comes soon. */
 function beat(core: Core, packageId: string): void {

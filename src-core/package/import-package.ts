@@ -15,6 +15,7 @@ import { type FoundSeal, findTarget } from "../verify/find-target.ts";
 import { findTagEntries } from "../verify/tag-entries.ts";
 import { verifySealedBag } from "../verify/verify-bag.ts";
 import { openBuildJournal, publishDraft } from "./build-journal.ts";
+import { packageName } from "./package-name.ts";
 import { draftFolder, packageFolder, removeFolder, resolvePackage, signatureFiles } from "./package-store.ts";
 import { runThread } from "./run-thread.ts";
 
@@ -158,7 +159,7 @@ async function requireValidSignatures(seal: FoundSeal): Promise<void> {
 async function takeManifest(archivePath: string, { seal }: FoundSeal, folder: string): Promise<void> {
   const archive = new ArchiveBytes(archivePath);
   try {
-    const topFolder = seal.archive.slice(0, -".tar".length);
+    const topFolder = packageName(seal);
     const entry = findTagEntries(archive, topFolder).tags.find(
       (tag) => tag.path === `${topFolder}/manifest.json`,
     );

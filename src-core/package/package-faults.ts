@@ -42,9 +42,9 @@ export async function reconcileCatalog(core: Core): Promise<readonly PackageFaul
     try {
       await catalogPackage(core, await loadPackage(core, id));
     } catch (error) {
-      const { failure } = asFailure(error);
-      if (!DAMAGED.has(failure.code)) throw error;
-      faults.push(unreadable(core, id, asFailure(error)));
+      const cause = asFailure(error);
+      if (!DAMAGED.has(cause.failure.code)) throw error;
+      faults.push(unreadable(core, id, cause));
     }
   }
   return faults;

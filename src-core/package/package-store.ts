@@ -1,8 +1,6 @@
-import { createHash } from "node:crypto";
-import { createReadStream, readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { packageIdSchema } from "../../src-contract/names.ts";
 import type { Seal } from "../../src-contract/seal.ts";
 import type { PackageSummary } from "../../src-contract/vault-api.ts";
@@ -10,10 +8,12 @@ import { openFileSource } from "../archive/file-source.ts";
 import { VirtualTar } from "../archive/virtual-tar.ts";
 import { findPackages, putPackage } from "../catalog/package-rows.ts";
 import type { Core } from "../core.ts";
+import { digestFile } from "../digest/digest-file.ts";
 import { exists } from "../durable-files.ts";
 import { asFailure, fail, systemCode } from "../failing.ts";
 import type { RangeSource } from "../ports.ts";
 import { readManifest } from "./manifest-reader.ts";
+import { packageName } from "./package-name.ts";
 import { packageDigest, parseSeal } from "./seal-file.ts";
 
 /** A sealed package in the state folder: `packages/<id>/` with seal.json, manifest.json, signatures/, and its archive or its plan. */
@@ -96,7 +96,7 @@ export async function describePackage(folder: string, bytes: Buffer): Promise<Lo
     seal,
     sealBytes: bytes,
     packageDigest: packageDigest(bytes),
-    name: seal.archive.slice(0, -".tar".length),
+    name: packageName(seal),
     archiveFile,
     manifestFile: join(folder, "manifest.json"),
     holding: (await exists(archiveFile)) ? "held" : "reference",
@@ -126,13 +126,9 @@ export async function requireBytes(local: LocalPackage): Promise<void> {
 export async function requireSealedManifest(local: LocalPackage): Promise<void> {
   await requireManifest(local);
   const { manifestFile, seal } = local;
-  const digest = createHash("sha256");
-  await pipeline(createReadStream(manifestFile, { highWaterMark: 1024 * 1024 }), digest).catch(
-    (error: unknown) => {
-      throw asFailure(error, manifestFile);
-    },
-  );
-  const actual = digest.digest("hex");
+  const actual = await digestFile(manifestFile).catch((error: unknown) => {
+    throw asFailure(error, manifestFile);
+  });
   if (actual === seal.manifestSha256) return;
   throw fail(
     "DIGEST_MISMATCH",

@@ -7,6 +7,7 @@ import { TRAILER_SIZE } from "../archive/tar-layout.ts";
 import { syncFiles } from "../durable-files.ts";
 import { asFailure, cancelled, fail } from "../failing.ts";
 import { readManifest } from "./manifest-reader.ts";
+import { packageName } from "./package-name.ts";
 import { type PlanEntry, PlanWriter, planEntry } from "./plan-file.ts";
 import { SealThreads } from "./seal-threads.ts";
 import { wholeSeconds } from "./times.ts";
@@ -27,7 +28,7 @@ export interface RepackJob {
  */
 export async function repackBag(job: RepackJob, report: (progress: Progress) => void): Promise<void> {
   const { bag, seal, folder } = job;
-  const topFolder = seal.archive.slice(0, -".tar".length);
+  const topFolder = packageName(seal);
   const path = join(folder, seal.archive);
   closeSync(openSync(path, "wx", 0o644));
   const cancel = new Int32Array(job.cancel);

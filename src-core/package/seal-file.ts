@@ -5,8 +5,8 @@ import { type Seal, sealSchema } from "../../src-contract/seal.ts";
 import { type FailureError, fail } from "../failing.ts";
 import { canonicalJson } from "./canonical-json.ts";
 
-/** 10,000 parts of 67 bytes make 670 kB; what is larger is no seal. */
-const MAX_SEAL_BYTES = 4 * 1024 * 1024;
+/** 10,000 parts of 67 bytes make 670 kB; what is larger is no seal, and need not be read. */
+export const MAX_SEAL_BYTES = 4 * 1024 * 1024;
 
 /**
  * Reads seal.json. Throws SEAL_INVALID naming the first unknown format, field or value, and for bytes that are not canonical:

@@ -2,7 +2,8 @@ import { accessSync, type BigIntStats, constants, type Dirent, lstatSync, readdi
 import { basename, dirname, sep } from "node:path";
 import type { Omission } from "../../src-contract/manifest.ts";
 import { asFailure, systemCode } from "../failing.ts";
-import { acceptSource, isWithin, specialKind } from "./accept-source.ts";
+import { isWithin } from "../is-within.ts";
+import { acceptSource, specialKind } from "./accept-source.ts";
 import { isLitter, PreflightFindings, reportNames } from "./name-rules.ts";
 import { comparePaths } from "./path-order.ts";
 import { type PlanEntry, planEntry } from "./plan-file.ts";

@@ -4,7 +4,7 @@ import type { Failure } from "../../src-contract/failure.ts";
 import { type Db, databaseFailure } from "../catalog/database.ts";
 import { type FailureError, fail, systemCode } from "../failing.ts";
 import type { Clock, StoredPart, UploadRef } from "../ports.ts";
-import { isAlive, type LeaseHolder, leaseHolderSchema, thisProcess } from "./lease-holder.ts";
+import { BEAT_MS, isAlive, type LeaseHolder, leaseHolderSchema, thisProcess } from "./lease-holder.ts";
 
 /** What a push goes through, in this order; `failed` needs a new start, every other state goes on where it was. */
 export const PUSH_STATES = [
@@ -50,8 +50,6 @@ const uploadSchema = z.object({
   partSize: z.number(),
 });
 const partSchema = z.object({ number: z.number(), size: z.number(), tag: z.string() });
-
-const BEAT_EVERY_MS = 10_000;
 
 /**
  * Takes the lease of a transfer, which is entered in the journal first when it is new. Throws BUSY, naming the process,
@@ -119,7 +117,7 @@ export class TransferLease {
     this.#plan = plan;
     this.#token = token;
     this.#clock = clock;
-    this.#beat = setInterval(() => this.#renew(), BEAT_EVERY_MS);
+    this.#beat = setInterval(() => this.#renew(), BEAT_MS);
     this.#beat.unref();
   }
 

@@ -5,6 +5,8 @@ import { systemCode } from "../failing.ts";
 
 /** Where the operating system does not tell whether a process lives, a lease that was not renewed for this long (milliseconds) is free. */
 const STALE_AFTER_MS = 60_000;
+/** How often whoever works says that it lives, milliseconds: often enough for `isAlive`, even when some are missed. */
+export const BEAT_MS = 10_000;
 
 /** Who runs a transfer. A process id alone is no identity: it is given away again, and each container counts its own. */
 export const leaseHolderSchema = z.strictObject({

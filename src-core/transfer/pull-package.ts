@@ -6,6 +6,7 @@ import type { Db } from "../catalog/database.ts";
 import { createFileDurably, publishFile, syncFolder, temporaryBeside } from "../durable-files.ts";
 import { asFailure, fail, systemCode } from "../failing.ts";
 import { writeFully } from "../full-io.ts";
+import { packageName } from "../package/package-name.ts";
 import type { Clock, ObjectInfo, RangeSource, Vault } from "../ports.ts";
 import { removeIfThere, withFile } from "../vault/folder-files.ts";
 import { isKeySegment } from "../vault/folder-root.ts";
@@ -92,7 +93,7 @@ export async function pullPackage(options: PullOptions): Promise<PulledPackage> 
       retry: options.retry ?? COMMAND_RETRY,
     };
     await receiveArchive(context, object, seal, archive);
-    const base = join(options.folder, seal.archive.slice(0, -".tar".length));
+    const base = join(options.folder, packageName(seal));
     const signatures = await pullSignatures(vault, keys, `${base}.signatures`, signal);
     await createOrSame(`${base}.seal.json`, stored.sealBytes);
     lease.finish("received");

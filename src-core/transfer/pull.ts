@@ -11,6 +11,7 @@ import { createFileDurably, exists, makeFolders, publishFile, syncTree } from ".
 import { fail, throwIfCancelled, writeFailure } from "../failing.ts";
 import { refuseInsideHome } from "../home.ts";
 import { readManifest } from "../package/manifest-reader.ts";
+import { packageName } from "../package/package-name.ts";
 import { removeFolder, signatureFiles } from "../package/package-store.ts";
 import { runThread } from "../package/run-thread.ts";
 import { rfc3339FromMs } from "../package/times.ts";
@@ -186,7 +187,7 @@ export async function fetchArchive(
   }
   if (local !== null) {
     const signatures = await signatureFiles(join(local.folder, "signatures"));
-    const folder = join(to, place.seal.archive.replace(/\.tar$/, ".signatures"));
+    const folder = join(to, `${bagName(place)}.signatures`);
     if (signatures.length > 0) await mkdir(folder, { recursive: true });
     for (const { name, path } of signatures) await copyFile(path, join(folder, name));
     if (signatures.length > 0) await syncTree(folder);
@@ -196,7 +197,7 @@ export async function fetchArchive(
 }
 
 function bagName(place: PackagePlace): string {
-  return place.seal.archive.slice(0, -".tar".length);
+  return packageName(place.seal);
 }
 
 function sealPath(place: PackagePlace, to: string): string {

@@ -8,7 +8,7 @@ import { asFailure, fail } from "../failing.ts";
 import { packageDigest as digestOfSeal } from "../package/seal-file.ts";
 import type { Clock, RangeSource, Vault } from "../ports.ts";
 import { assertFits } from "../vault/folder-health.ts";
-import { type PackageKeys, packageKeys } from "../vault/vault-keys.ts";
+import { keysOfSeal, type PackageKeys } from "../vault/vault-keys.ts";
 import { digestParts, readSmallFile } from "./digest-parts.ts";
 import { damagedParts, type EndCheckMethod } from "./end-check.ts";
 import { leaseTransfer, type TransferState } from "./journal.ts";
@@ -76,7 +76,7 @@ export async function pushPackage(options: PushOptions): Promise<PushedPackage> 
       { subject: seal.packageId },
     );
   }
-  const keys = packageKeys(seal.engagement, seal.packageId, seal.archive.slice(0, -".tar".length));
+  const keys = keysOfSeal(seal);
   const packageDigest = digestOfSeal(sealBytes);
   const plan = {
     direction: "push",

@@ -1,12 +1,9 @@
 import type { CancelSignal } from "../../src-contract/progress.ts";
 import type { Seal } from "../../src-contract/seal.ts";
 import { asFailure, fail } from "../failing.ts";
-import { packageDigest, parseSeal } from "../package/seal-file.ts";
+import { MAX_SEAL_BYTES, packageDigest, parseSeal } from "../package/seal-file.ts";
 import type { ObjectInfo, Vault } from "../ports.ts";
-import { type PackageKeys, packageKeys } from "../vault/vault-keys.ts";
-
-/** A seal of 10,000 parts has 0.7 MB; what is larger is no seal and is not read. */
-const LARGEST_SEAL = 4 * 1024 * 1024;
+import { keysOfSeal, type PackageKeys } from "../vault/vault-keys.ts";
 
 export interface StoredSeal {
   readonly seal: Seal;
@@ -26,7 +23,7 @@ export async function readStoredSeal(
   keys: Pick<PackageKeys, "seal">,
   signal?: CancelSignal,
 ): Promise<StoredSeal | null> {
-  const found = await readSmallObject(vault, keys.seal, LARGEST_SEAL, signal);
+  const found = await readSmallObject(vault, keys.seal, MAX_SEAL_BYTES, signal);
   if (found === null) return null;
   const invalid = (why: string) =>
     fail(
@@ -37,7 +34,7 @@ export async function readStoredSeal(
     );
   if (found.bytes === null) throw invalid(`has ${found.info.size} bytes, which no seal has`);
   const seal = readSeal(found.bytes, (why) => invalid(`is not a seal of a known format (${why})`));
-  const sealKeys = packageKeys(seal.engagement, seal.packageId, seal.archive.slice(0, -".tar".length));
+  const sealKeys = keysOfSeal(seal);
   if (sealKeys.seal !== keys.seal)
     throw invalid(`is the seal of package ${seal.packageId} of engagement ${seal.engagement}`);
   return {

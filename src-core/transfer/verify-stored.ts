@@ -2,7 +2,7 @@ import type { Finding } from "../../src-contract/findings.ts";
 import type { CancelSignal, Progress } from "../../src-contract/progress.ts";
 import type { Seal } from "../../src-contract/seal.ts";
 import type { Clock, Vault } from "../ports.ts";
-import { packageKeys } from "../vault/vault-keys.ts";
+import { keysOfSeal } from "../vault/vault-keys.ts";
 import { damagedParts } from "./end-check.ts";
 import { byteMeter } from "./progress-meter.ts";
 import { COMMAND_RETRY, type RetryPolicy } from "./retry.ts";
@@ -39,7 +39,7 @@ export interface VerifyStoredOptions {
  */
 export async function verifyStored(options: VerifyStoredOptions): Promise<StoredVerdict> {
   const { vault, seal, sealBytes, mode, signal, clock, onProgress } = options;
-  const keys = packageKeys(seal.engagement, seal.packageId, seal.archive.slice(0, -".tar".length));
+  const keys = keysOfSeal(seal);
   const findings: Finding[] = [];
   const found = (code: string, path: string, expected: string, actual: string, message: string) =>
     findings.push({ code, severity: "error", path, expected, actual, rule: RULE, message });

@@ -1,6 +1,8 @@
 import type { z } from "zod";
 import { engagementIdSchema, packageIdSchema, packageNameSchema } from "../../src-contract/names.ts";
+import type { Seal } from "../../src-contract/seal.ts";
 import { fail } from "../failing.ts";
+import { packageName } from "../package/package-name.ts";
 import type { ObjectInfo, Vault } from "../ports.ts";
 
 /** Where one package lies in a vault (docs/package-format.md, "Where it lies"). Prefixes end in `/`. */
@@ -45,6 +47,11 @@ export function packageKeys(engagement: string, packageId: string, name: string)
     signaturesPrefix: `${prefix}signatures/`,
     storedPrefix: `${prefix}stored/`,
   };
+}
+
+/** Keys of the package that a seal is of. */
+export function keysOfSeal(seal: Seal): PackageKeys {
+  return packageKeys(seal.engagement, seal.packageId, packageName(seal));
 }
 
 /** Ids of an engagement's stored packages with their seals, in order of id: those where seal.json is there, since it is written last. */

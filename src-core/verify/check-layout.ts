@@ -5,6 +5,7 @@ import { BLOCK, headerSize, padded, TRAILER_SIZE, writeHeader } from "../archive
 import { bagitTxt, manifestLine, sealedBagInfoTxt } from "../bag/write-tags.ts";
 import { asFailure } from "../failing.ts";
 import { readManifest } from "../package/manifest-reader.ts";
+import { packageName } from "../package/package-name.ts";
 import { wholeSeconds } from "../package/times.ts";
 import { ArchiveBytes } from "./archive-bytes.ts";
 import { sealFinding } from "./seal-rules.ts";
@@ -61,7 +62,7 @@ class LayoutCheck {
   constructor(archive: ArchiveBytes, seal: Seal) {
     this.#archive = archive;
     this.#seal = seal;
-    this.#topFolder = seal.archive.slice(0, -".tar".length);
+    this.#topFolder = packageName(seal);
   }
 
   #found(...finding: Parameters<typeof sealFinding>): void {

@@ -3,10 +3,8 @@ import { basename, dirname, join } from "node:path";
 import type { Seal } from "../../src-contract/seal.ts";
 import { exists } from "../durable-files.ts";
 import { asFailure, fail, systemCode } from "../failing.ts";
-import { packageDigest, parseSeal } from "../package/seal-file.ts";
-
-/** seal.json of a hostile package is read no further than this; parseSeal has the same cap. */
-const MAX_SEAL_FILE = 4 * 1024 * 1024;
+import { packageName } from "../package/package-name.ts";
+import { MAX_SEAL_BYTES, packageDigest, parseSeal } from "../package/seal-file.ts";
 
 export interface FoundSeal {
   readonly seal: Seal;
@@ -64,7 +62,7 @@ async function packageInside(folder: string): Promise<FoundTarget | null> {
   const seal = await readSeal(join(folder, only));
   const archive = join(folder, seal.seal.archive);
   if (await exists(archive)) return { path: archive, folder: false, seal };
-  const bag = archive.slice(0, -".tar".length);
+  const bag = join(folder, packageName(seal.seal));
   if (await exists(bag)) return { path: bag, folder: true, seal };
   throw fail(
     "PACKAGE_NOT_HELD",
@@ -96,7 +94,7 @@ async function readSeal(file: string): Promise<FoundSeal> {
       throw fail("SEAL_INVALID", `${file} is not a regular file.`, "Check what this is.", { subject: file });
     }
     const { size } = stats;
-    if (size > MAX_SEAL_FILE) {
+    if (size > MAX_SEAL_BYTES) {
       throw fail(
         "SEAL_INVALID",
         `${file} has ${size} bytes, too many for a seal.`,

@@ -8,6 +8,7 @@ import { manifestLine } from "../bag/write-tags.ts";
 import { exists } from "../durable-files.ts";
 import { asFailure } from "../failing.ts";
 import { readManifest } from "../package/manifest-reader.ts";
+import { packageName } from "../package/package-name.ts";
 import { ArchiveBytes } from "./archive-bytes.ts";
 import type { FoundSeal } from "./find-target.ts";
 import { sealFinding } from "./seal-rules.ts";
@@ -45,7 +46,7 @@ export async function verifySealedBag(
 /** manifest.json must be of the sealed package, and list the same files in the same order with the same digests as each payload manifest. */
 async function compareManifests(folder: string, seal: Seal): Promise<readonly Finding[]> {
   const { header } = await readManifest(join(folder, "manifest.json"));
-  const expected = `${seal.packageId} ${seal.archive.slice(0, -".tar".length)} ${seal.engagement}`;
+  const expected = `${seal.packageId} ${packageName(seal)} ${seal.engagement}`;
   const actual = `${header.packageId} ${header.name} ${header.engagement}`;
   const findings =
     expected === actual

@@ -124,7 +124,7 @@ async function verifyInVault(
   started: string,
   options: CallOptions,
 ): Promise<VerificationReport> {
-  const [{ locatePackage }, { vaultOfPackage }, { pullSignatures }, { packageKeys }] = await Promise.all([
+  const [{ locatePackage }, { vaultOfPackage }, { pullSignatures }, { keysOfSeal }] = await Promise.all([
     import("../transfer/package-source.ts"),
     import("../transfer/transport.ts"),
     import("../transfer/pull-package.ts"),
@@ -142,7 +142,7 @@ async function verifyInVault(
   const verified = await verifyRemote(core, vault, found, request.full, options);
   const scratch = await mkdtemp(join(core.home.folder, ".signatures-"));
   try {
-    const keys = packageKeys(seal.engagement, seal.packageId, seal.archive.slice(0, -".tar".length));
+    const keys = keysOfSeal(seal);
     await pullSignatures(vault, keys, scratch, options.signal);
     return await finish(core, request, { started, verified, seal: found, signatures: scratch });
   } finally {
