@@ -87,7 +87,7 @@ test.each([
     await new Promise((resolve) => setTimeout(resolve, 500));
     const outcome =
       first === "verify" ? await broken.verify({ target: id, full: true }) : await build(broken);
-    const failure = failureIn<unknown>(outcome);
+    const failure = failureIn(outcome);
     expect(failure).toMatchObject({
       code: "INTERNAL",
       message: expect.stringMatching(/this file is broken/),
