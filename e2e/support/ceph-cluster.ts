@@ -1,0 +1,220 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { randomBytes, randomUUID } from "node:crypto";
+import { open, readFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+const runFile = promisify(execFile);
+
+/** How long a daemon may take until it answers before the start is given up; 12 s is usual on two idle cores. */
+export const START_DEADLINE_MS = 180_000;
+
+/** The programs of Debian's packages that a store is made of. */
+export const CEPH_PROGRAMS = [
+  "ceph-mon",
+  "ceph-mgr",
+  "ceph-osd",
+  "radosgw",
+  "radosgw-admin",
+  "ceph",
+] as const;
+
+/** A port of loopback that nobody listens on, below those that Linux gives to outgoing connections (32768 up). */
+export async function freePort(): Promise<number> {
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const free = await new Promise<boolean>((resolve) => {
+      const probe = createServer();
+      probe.once("error", () => resolve(false));
+      probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
+    });
+    if (free) return port;
+  }
+  throw new Error("no free port found on 127.0.0.1 between 10000 and 29999");
+}
+
+/** Asks again until `answer` is not undefined, at most until the deadline. */
+export async function waitFor<T>(what: string, answer: () => Promise<T | undefined>): Promise<T> {
+  const deadline = Date.now() + START_DEADLINE_MS;
+  while (Date.now() < deadline) {
+    const found = await answer();
+    if (found !== undefined) return found;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`${what} did not answer within ${START_DEADLINE_MS / 1000} s`);
+}
+
+/** One program of the cluster that runs until it is stopped. */
+export class Daemon {
+  readonly #name: string;
+  readonly #outFile: string;
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<void>;
+
+  private constructor(name: string, outFile: string, child: ChildProcess) {
+    this.#name = name;
+    this.#outFile = outFile;
+    this.#child = child;
+    this.#ended = new Promise((resolve) => child.once("exit", () => resolve()));
+  }
+
+  /**
+   * Starts `program` in the foreground. The kernel kills it when the process that started it dies, however that
+   * happens (prctl(2), PR_SET_PDEATHSIG).
+   */
+  static async start(
+    folder: string,
+    name: string,
+    program: string,
+    args: readonly string[],
+  ): Promise<Daemon> {
+    const outFile = join(folder, "log", `${name}.out`);
+    const out = await open(outFile, "a", 0o600);
+    try {
+      const child = spawn("setpriv", ["--pdeathsig", "KILL", program, ...args], {
+        stdio: ["ignore", out.fd, out.fd],
+      });
+      await new Promise<void>((resolve, reject) => {
+        child.once("spawn", resolve);
+        child.once("error", reject);
+      });
+      return new Daemon(name, outFile, child);
+    } finally {
+      await out.close();
+    }
+  }
+
+  /** Throws with what the daemon said if it is no longer there. */
+  async assertAlive(): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) return;
+    const said = (await readFile(this.#outFile, "utf8")).slice(-2000);
+    throw new Error(`${this.#name} ended (${this.#child.exitCode ?? this.#child.signalCode}): ${said}`);
+  }
+
+  /** Kills it and waits until it is gone; memory is all it would lose. */
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await this.#ended;
+  }
+}
+
+/** A program of the package that runs to its end; `args` are public and hold no secret. */
+export async function runCeph(folder: string, program: string, args: readonly string[]): Promise<string> {
+  const { stdout } = await runFile(program, ["-c", join(folder, "ceph.conf"), ...args], {
+    timeout: START_DEADLINE_MS,
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  return stdout;
+}
+
+/** Removes the folder when this process ends or the answered function is called, whichever is first. */
+export function removeAtEnd(folder: string): () => Promise<void> {
+  const script = 'cat >/dev/null; rm -rf -- "$1" 2>/dev/null || { sleep 1; rm -rf -- "$1"; }';
+  const keeper = spawn("sh", ["-c", script, "sh", folder], {
+    stdio: ["pipe", "ignore", "inherit"],
+    detached: true,
+  });
+  const gone = new Promise<void>((resolve) => keeper.once("exit", () => resolve()));
+  keeper.unref();
+  return async () => {
+    keeper.ref();
+    keeper.stdin?.end();
+    await gone;
+  };
+}
+
+/** The cluster's configuration: everything on loopback and in one folder, the content in memory only. */
+function configuration(folder: string, fsid: string, monPort: number, memoryBytes: number): string {
+  return `[global]
+fsid = ${fsid}
+mon host = [v2:127.0.0.1:${monPort}]
+mon initial members = a
+keyring = ${folder}/keyring
+run dir = ${folder}/run
+admin socket = ${folder}/run/$cluster-$name.$pid.asok
+pid file =
+crash dir = ${folder}/log
+log file = ${folder}/log/$name.log
+mon cluster log file = ${folder}/log/cluster.log
+public addr = 127.0.0.1
+cluster addr = 127.0.0.1
+ms bind ipv6 = false
+ms bind msgr1 = false
+debug ms = 0/0
+debug osd = 0/0
+auth allow insecure global id reclaim = false
+mon data = ${folder}/mon
+mon data avail warn = 1
+mon data avail crit = 0
+mon allow pool size one = true
+mgr data = ${folder}/mgr
+osd data = ${folder}/osd
+osd objectstore = memstore
+memstore device bytes = ${memoryBytes}
+osd pool default size = 1
+osd pool default min size = 1
+osd pool default pg num = 8
+osd crush chooseleaf type = 0
+rgw data = ${folder}/rgw
+rgw crypt require ssl = false
+rgw s3 auth use sts = true
+rgw sts key = ${randomBytes(8).toString("hex")}
+rgw gc obj min wait = 60
+rgw gc processor period = 30
+rgw gc processor max time = 30
+`;
+}
+
+const KEYS = [
+  { name: "mon.", caps: ["mon", "allow *"] },
+  { name: "client.admin", caps: ["mon", "allow *", "osd", "allow *", "mgr", "allow *"] },
+  { name: "client.rgw", caps: ["mon", "allow rwx", "osd", "allow rwx"] },
+  { name: "mgr.a", caps: ["mon", "allow profile mgr", "osd", "allow *"] },
+  { name: "osd.0", caps: ["mon", "allow profile osd", "mgr", "allow profile osd", "osd", "allow *"] },
+];
+
+/** Writes a new key for each, readable by this user only. */
+async function writeKeyring(path: string): Promise<void> {
+  const sections: string[] = [];
+  for (const { name, caps } of KEYS) {
+    const key = (await runFile("ceph-authtool", ["--gen-print-key"])).stdout.trim();
+    const lines = [`[${name}]`, `key = ${key}`];
+    for (let at = 0; at < caps.length; at += 2) lines.push(`caps ${caps[at]} = "${caps[at + 1]}"`);
+    sections.push(lines.join("\n"));
+  }
+  await writeFile(path, `${sections.join("\n")}\n`, { mode: 0o600 });
+}
+
+/**
+ * Starts one monitor, one manager and one OSD that keeps `memoryBytes` in memory (taken as it is filled), all in
+ * `folder`, which is empty and private. Answers with the daemons in the order of their start.
+ */
+export async function startCluster(folder: string, memoryBytes: number): Promise<readonly Daemon[]> {
+  const fsid = randomUUID();
+  const port = await freePort();
+  const conf = join(folder, "ceph.conf");
+  const keyring = join(folder, "keyring");
+  await runFile("mkdir", ["mon", "mgr", "osd", "run", "log"], { cwd: folder });
+  await writeFile(conf, configuration(folder, fsid, port, memoryBytes), { mode: 0o600 });
+  await writeKeyring(keyring);
+  const map = join(folder, "monmap");
+  await runFile("monmaptool", ["--create", "--fsid", fsid, "--addv", "a", `[v2:127.0.0.1:${port}]`, map]);
+  await runCeph(folder, "ceph-mon", ["-i", "a", "--mkfs", "--monmap", map, "--keyring", keyring]);
+  const daemons: Daemon[] = [];
+  const start = async (program: string, id: string) => {
+    daemons.push(await Daemon.start(folder, program, program, ["-c", conf, "-i", id, "-f"]));
+  };
+  try {
+    await start("ceph-mon", "a");
+    await start("ceph-mgr", "a");
+    const osdId = randomUUID();
+    await runCeph(folder, "ceph", ["osd", "new", osdId]);
+    await runCeph(folder, "ceph-osd", ["-i", "0", "--mkfs", "--osd-uuid", osdId]);
+    await start("ceph-osd", "0");
+    return daemons;
+  } catch (error) {
+    for (const daemon of daemons) await daemon.kill();
+    throw error;
+  }
+}

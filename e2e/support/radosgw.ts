@@ -1,0 +1,97 @@
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Daemon, freePort, removeAtEnd, startCluster, waitFor } from "./ceph-cluster.ts";
+import { StoreAdmin } from "./store-admin.ts";
+import type { StoreFacts } from "./store-facts.ts";
+
+/** The region that radosgw's default zone group answers to. */
+const REGION = "us-east-1";
+
+/** One radosgw in front of a cluster. Several may serve one cluster; each keeps its port when it is started again. */
+export class Gateway {
+  readonly endpoint: string;
+  readonly #folder: string;
+  readonly #port: number;
+  #daemon: Daemon | undefined;
+
+  private constructor(folder: string, port: number) {
+    this.endpoint = `http://127.0.0.1:${port}`;
+    this.#folder = folder;
+    this.#port = port;
+  }
+
+  /** Starts one more gateway for the cluster in this folder and waits until it answers. */
+  static async open(cephFolder: string): Promise<Gateway> {
+    const gateway = new Gateway(cephFolder, await freePort());
+    await gateway.start();
+    return gateway;
+  }
+
+  /** Starts it on its port and waits until it answers. */
+  async start(): Promise<void> {
+    const name = `radosgw-${this.#port}`;
+    const daemon = await Daemon.start(this.#folder, name, "radosgw", [
+      ...["-c", join(this.#folder, "ceph.conf"), "-n", "client.rgw", "-f"],
+      ...["--rgw-frontends", `beast endpoint=127.0.0.1:${this.#port}`],
+      ...["--log-file", join(this.#folder, "log", `${name}.log`)],
+    ]);
+    this.#daemon = daemon;
+    await waitFor(`radosgw at ${this.endpoint}`, async () => {
+      await daemon.assertAlive();
+      try {
+        const response = await fetch(this.endpoint);
+        await response.arrayBuffer();
+        return response.ok ? true : undefined;
+      } catch {
+        // Nobody listens yet.
+        return undefined;
+      }
+    });
+  }
+
+  /** Kills it: requests under way are cut, new ones refused. What was stored stays. */
+  async stop(): Promise<void> {
+    await this.#daemon?.kill();
+    this.#daemon = undefined;
+  }
+}
+
+/** A throw-away store: a Ceph cluster in memory, a gateway and the user whose keys are in the facts. */
+export interface TestStore extends StoreFacts {
+  readonly cephFolder: string;
+  readonly admin: StoreAdmin;
+  readonly gateway: Gateway;
+  /** Ends every daemon and removes the folder. */
+  stop(): Promise<void>;
+}
+
+export interface RadosgwOptions {
+  /** What the store holds at most, 8 GiB unless said; memory is taken as it is filled. */
+  readonly memoryBytes?: number;
+}
+
+/**
+ * Starts a store on loopback and free ports, in a private folder under the system's temporary folder: about 12 s. The
+ * daemons die and the folder goes with the process that calls this, however it ends. Any number may run at once.
+ */
+export async function startRadosgw(options: RadosgwOptions = {}): Promise<TestStore> {
+  const folder = await mkdtemp(join(tmpdir(), "strongroom-rgw-"));
+  const removeFolder = removeAtEnd(folder);
+  const running: { kill(): Promise<void> }[] = [];
+  const stop = async () => {
+    for (const daemon of running.splice(0).reverse()) await daemon.kill();
+    await removeFolder();
+  };
+  try {
+    running.push(...(await startCluster(folder, options.memoryBytes ?? 8 * 2 ** 30)));
+    const gateway = await Gateway.open(folder);
+    running.push({ kill: () => gateway.stop() });
+    const admin = new StoreAdmin(folder);
+    const keys = await admin.createUser("strongroom-test");
+    return { endpoint: gateway.endpoint, region: REGION, ...keys, cephFolder: folder, admin, gateway, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
