@@ -1,8 +1,11 @@
 import { defineConfig } from "vitest/config";
 
 const conformance = ["src-core/**/conformance/**/*.test.ts", "src-core/**/conformance*.test.ts"];
+/** What needs an S3 store: kept apart, so that one is started only for these. */
+const s3 = ["{e2e,src-*}/**/*.s3.test.ts"];
 
-/** Three stages of `npm test`: what one module does, what outsiders' bags say, what the program does as a user runs it. */
+/** Four stages of `npm test`: what one module does, what outsiders' bags say, what the program does as a user runs it,
+ * and what it does with a real S3 store. */
 export default defineConfig({
   test: {
     pool: "forks",
@@ -10,9 +13,13 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     projects: [
-      { extends: true, test: { name: "unit", include: ["src-*/**/*.test.ts"], exclude: conformance } },
+      {
+        extends: true,
+        test: { name: "unit", include: ["src-*/**/*.test.ts"], exclude: [...conformance, ...s3] },
+      },
       { extends: true, test: { name: "conformance", include: conformance } },
-      { extends: true, test: { name: "e2e", include: ["e2e/**/*.test.ts"] } },
+      { extends: true, test: { name: "e2e", include: ["e2e/**/*.test.ts"], exclude: s3 } },
+      { extends: true, test: { name: "s3", include: s3, globalSetup: "e2e/support/test-store-setup.ts" } },
     ],
   },
 });

@@ -58,9 +58,8 @@ export class Gateway {
 }
 
 /** A throw-away store: a Ceph cluster in memory, a gateway and the user whose keys are in the facts. */
-export interface TestStore extends StoreFacts {
-  readonly cephFolder: string;
-  readonly admin: StoreAdmin;
+export interface Radosgw {
+  readonly facts: StoreFacts;
   readonly gateway: Gateway;
   /** Ends every daemon and removes the folder. */
   stop(): Promise<void>;
@@ -75,7 +74,7 @@ export interface RadosgwOptions {
  * Starts a store on loopback and free ports, in a private folder under the system's temporary folder: about 12 s. The
  * daemons die and the folder goes with the process that calls this, however it ends. Any number may run at once.
  */
-export async function startRadosgw(options: RadosgwOptions = {}): Promise<TestStore> {
+export async function startRadosgw(options: RadosgwOptions = {}): Promise<Radosgw> {
   const folder = await mkdtemp(join(tmpdir(), "strongroom-rgw-"));
   const removeFolder = removeAtEnd(folder);
   const running: { kill(): Promise<void> }[] = [];
@@ -87,9 +86,9 @@ export async function startRadosgw(options: RadosgwOptions = {}): Promise<TestSt
     running.push(...(await startCluster(folder, options.memoryBytes ?? 8 * 2 ** 30)));
     const gateway = await Gateway.open(folder);
     running.push({ kill: () => gateway.stop() });
-    const admin = new StoreAdmin(folder);
-    const keys = await admin.createUser("strongroom-test");
-    return { endpoint: gateway.endpoint, region: REGION, ...keys, cephFolder: folder, admin, gateway, stop };
+    const keys = await new StoreAdmin(folder).createUser("strongroom-test");
+    const facts = { endpoint: gateway.endpoint, region: REGION, ...keys, cephFolder: folder };
+    return { facts, gateway, stop };
   } catch (error) {
     await stop();
     throw error;

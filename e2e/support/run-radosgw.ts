@@ -14,14 +14,9 @@ const asked = new Promise<void>((resolve) => {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => resolve());
 });
 const store = await startRadosgw({ memoryBytes: Number(gib) * 2 ** 30 });
-const { endpoint, region, accessKeyId, secretAccessKey, cephFolder } = store;
 await rm(factsFile, { force: true });
-await writeFile(
-  factsFile,
-  `${JSON.stringify({ endpoint, region, accessKeyId, secretAccessKey, cephFolder }, null, 2)}\n`,
-  { mode: 0o600, flag: "wx" },
-);
-console.log(`${endpoint} is ready; its keys are in ${factsFile}`);
+await writeFile(factsFile, `${JSON.stringify(store.facts, null, 2)}\n`, { mode: 0o600, flag: "wx" });
+console.log(`${store.facts.endpoint} is ready; its keys are in ${factsFile}`);
 const stay = setInterval(() => undefined, 2 ** 30);
 await asked;
 clearInterval(stay);
