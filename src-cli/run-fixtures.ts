@@ -1,5 +1,5 @@
 import type { Failure } from "../src-contract/failure.ts";
-import type { VaultApi } from "../src-contract/vault-api.ts";
+import { requestSchemas, type VaultApi } from "../src-contract/vault-api.ts";
 import { Output, type TextStream } from "./output.ts";
 import { run } from "./run.ts";
 import type { OpenedVault } from "./session.ts";
@@ -14,26 +14,11 @@ export const notAsked: Failure = {
 export function fakeVault(answers: Partial<VaultApi>): OpenedVault & { readonly closed: () => boolean } {
   let isClosed = false;
   const refuse = async () => ({ ok: false as const, failure: notAsked });
+  const refuseAll = Object.fromEntries(
+    Object.keys(requestSchemas).map((name) => [name, refuse]),
+  ) as unknown as VaultApi;
   return {
-    engagementCreate: refuse,
-    engagementList: refuse,
-    engagementShow: refuse,
-    engagementSetVault: refuse,
-    packageBuild: refuse,
-    packageList: refuse,
-    packageShow: refuse,
-    packageFiles: refuse,
-    packagePush: refuse,
-    packagePull: refuse,
-    packageImport: refuse,
-    packageHandover: refuse,
-    verify: refuse,
-    manifestExport: refuse,
-    vaultAddFolder: refuse,
-    vaultList: refuse,
-    vaultHealth: refuse,
-    backup: refuse,
-    restore: refuse,
+    ...refuseAll,
     ...answers,
     close: async () => {
       isClosed = true;

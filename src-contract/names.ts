@@ -47,3 +47,23 @@ export const retentionClassSchema = z
     "use 1 to 63 of a-z, 0-9, '_' and '-', beginning with a letter or digit",
   );
 export const phaseSchema = retentionClassSchema;
+
+/** A bucket of S3: 3 to 63 of a-z, 0-9, '.' and '-' (Amazon S3 User Guide, "General purpose bucket naming rules"). */
+export const bucketSchema = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
+    "use 3 to 63 of a-z, 0-9, '.' and '-', beginning and ending with a letter or digit",
+  );
+/** A prefix within a bucket, without `/` at either end. */
+export const keyPrefixSchema = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9!_.*'()-]+(\/[A-Za-z0-9!_.*'()-]+)*$/,
+    "use letters, digits and !_.*'()-, separated by single '/'",
+  )
+  .max(512, "must have at most 512 characters")
+  .refine(
+    (prefix) => !prefix.split("/").some((part) => part === "." || part === ".."),
+    "must not hold . or ..",
+  );

@@ -3,7 +3,9 @@ import type { Outcome } from "./failure.ts";
 import type { Finding, SignatureCheck, VerificationReport } from "./findings.ts";
 import type { FileRecord, ManifestHeader } from "./manifest.ts";
 import {
+  bucketSchema,
   engagementIdSchema,
+  keyPrefixSchema,
   packageNameSchema,
   phaseSchema,
   retentionClassSchema,
@@ -37,6 +39,30 @@ function isWellFormed(text: string): boolean {
 
 export const EXPORT_FORMATS = ["json", "csv", "sha256sum", "bagit", "html"] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
+
+/** No user or password in it: secrets belong in the keychain. */
+const endpointSchema = z
+  .string()
+  .max(2048, atMost(2048))
+  .refine(
+    (text) => ENDPOINT.test(text),
+    "must be http:// or https:// with a host, an optional port and nothing more",
+  );
+const ENDPOINT = /^https?:\/\/([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?\/?$/;
+
+/** Where a vault's credentials come from: the secret, which goes to the keychain, or `env` or `profile:NAME` by reference. */
+const credentialFields = {
+  accessKeyId: z
+    .string()
+    .regex(/^[\w+/=.:@-]{1,512}$/, "is not an access key id")
+    .optional(),
+  secretAccessKey: z.string().min(1, EMPTY).max(4096, atMost(4096)).optional(),
+  sessionToken: z.string().min(1, EMPTY).max(65_536, atMost(65_536)).optional(),
+  credentials: z
+    .string()
+    .regex(/^(env|profile:[^\s:]{1,200})$/, "must be env or profile:NAME")
+    .optional(),
+};
 
 /** One parser per request; every face hands core only what passed here. */
 export const requestSchemas = {
@@ -117,6 +143,28 @@ export const requestSchemas = {
     out: localPathSchema,
   }),
   vaultAddFolder: z.strictObject({ name: vaultNameSchema, path: localPathSchema }),
+  vaultAddS3: z.strictObject({
+    name: vaultNameSchema,
+    bucket: bucketSchema,
+    /** `https://host[:port]`; absent for Amazon's own. */
+    endpoint: endpointSchema.optional(),
+    region: z
+      .string()
+      .regex(/^[a-z0-9-]{1,64}$/, "use a-z, 0-9 and -")
+      .default("us-east-1"),
+    prefix: keyPrefixSchema.optional(),
+    /** Bucket in the path instead of the host name; by default for endpoints other than Amazon's. */
+    pathStyle: z.boolean().optional(),
+    storageClass: z
+      .string()
+      .regex(/^[A-Z0-9_]{1,64}$/, "use a storage class such as STANDARD_IA")
+      .optional(),
+    encryption: z.enum(["none", "AES256", "aws:kms"]).default("none"),
+    kmsKey: z.string().min(1, EMPTY).max(2048, atMost(2048)).optional(),
+    ...credentialFields,
+  }),
+  /** Replaces a vault's credentials, such as an expired session token. */
+  vaultSetCredentials: z.strictObject({ name: vaultNameSchema, ...credentialFields }),
   vaultList: z.strictObject({}),
   vaultHealth: z.strictObject({ name: vaultNameSchema }),
   backup: z.strictObject({ to: localPathSchema }),
@@ -228,8 +276,11 @@ export interface ExportResult {
 
 export interface VaultSummary {
   readonly name: string;
-  readonly kind: "folder";
+  readonly kind: "folder" | "s3";
+  /** A path, or `s3://bucket/prefix` with the endpoint where it is not Amazon's. */
   readonly location: string;
+  /** `keychain (AKIA...)`, `environment`, `profile NAME`; null for a folder. Never a secret. */
+  readonly credentials: string | null;
 }
 
 /** One thing that a health check tried. */
@@ -243,7 +294,15 @@ export interface HealthProbe {
     | "create only"
     | "case"
     | "names"
-    | "fsync";
+    | "fsync"
+    | "delete"
+    | "digest on write"
+    | "create only, multipart"
+    | "checksums"
+    | "etag"
+    | "versioning"
+    | "object lock"
+    | "public access";
   readonly result: "ok" | "limited" | "failed" | "unknown";
   readonly detail: string;
 }
@@ -288,6 +347,8 @@ export interface VaultApi {
   verify(request: Request<"verify">, options?: CallOptions): Promise<Outcome<VerificationReport>>;
   manifestExport(request: Request<"manifestExport">, options?: CallOptions): Promise<Outcome<ExportResult>>;
   vaultAddFolder(request: Request<"vaultAddFolder">): Promise<Outcome<VaultSummary>>;
+  vaultAddS3(request: Request<"vaultAddS3">): Promise<Outcome<VaultSummary>>;
+  vaultSetCredentials(request: Request<"vaultSetCredentials">): Promise<Outcome<VaultSummary>>;
   vaultList(request: Request<"vaultList">): Promise<Outcome<readonly VaultSummary[]>>;
   vaultHealth(request: Request<"vaultHealth">): Promise<Outcome<VaultHealth>>;
   backup(request: Request<"backup">, options?: CallOptions): Promise<Outcome<BackupResult>>;

@@ -19,13 +19,56 @@ export interface RangeSource {
   close(): Promise<void>;
 }
 
+/** Small facts that a store keeps beside an object's bytes; names are lower-case letters, digits and dashes. */
+export type Metadata = Readonly<Record<string, string>>;
+
 /** What is known of a stored object without reading it. */
 export interface ObjectInfo {
   readonly key: string;
   readonly size: number;
-  /** Changes whenever the object's bytes may have: an ETag or version id; for a folder, inode, size and times. */
+  /** Changes whenever the object's bytes may have: an ETag without its quotes; for a folder, inode, size and times. */
   readonly version: string;
+  /** The store's id of this version, in a bucket that keeps versions; a range is then read of it. */
+  readonly versionId?: string;
+  /** The checksum that the store computed and keeps, as it answers it: base64, for a multi-part object `<base64>-<parts>`. Only after `head`. */
+  readonly sha256?: string;
+  /** Only after `head`. */
+  readonly metadata?: Metadata;
+  /** Milliseconds since the epoch; absent where the store does not tell. */
+  readonly modified?: number;
 }
+
+/** An upload that a listing found. */
+export interface FoundUpload {
+  readonly key: string;
+  readonly uploadId: string;
+  /** Milliseconds since the epoch; null where the store does not tell. */
+  readonly begun: number | null;
+}
+
+/** What the bytes of a stored object should be. */
+export interface ExpectedBytes {
+  readonly partSize: number;
+  /** SHA-256 hex of each part, in order. */
+  readonly digests: readonly string[];
+  /**
+   * What the store said of each part when it took the part's bytes against their SHA-256 (`StoredPart.tag`), in order; null when this device
+   * has not sent them all.
+   */
+  readonly tags: readonly string[] | null;
+}
+
+/** What the store says of an object's bytes, held against what they should be, without reading them. */
+export interface Attestation {
+  /** How, for a person and for `stored/...json`: `sha256 kept by the store`, `etag of the parts`. */
+  readonly method: EndCheckMethod;
+  readonly matches: boolean;
+  readonly expected: string;
+  readonly actual: string;
+}
+
+/** How it was found out that stored bytes are the sealed ones. */
+export type EndCheckMethod = "sha256 kept by the store" | "etag of the parts" | "read back";
 
 /** An upload that was begun and not completed; plain data, kept in the journal. */
 export interface UploadRef {
@@ -55,39 +98,75 @@ export interface PartBody {
 /**
  * A place where packages are kept. Keys use `/` and hold no `.` or `..` segment.
  * Everything is create-only: nothing that is stored is ever rewritten. All failures are FailureError.
+ * A call is tried once: trying again is the engine's (transfer/retry.ts).
  */
 export interface Vault {
-  readonly kind: "folder";
+  readonly kind: "folder" | "s3";
   /** For a person: a path or bucket, never a secret. */
   readonly location: string;
+  /** Parts that are worth moving at once: to begin with, and at most. */
+  readonly lanes: { readonly first: number; readonly most: number };
   /**
    * Stores a small object whole, or not at all; durable when it returns.
    * Throws OBJECT_CONFLICT when the key holds other bytes; the same bytes again are a success.
+   * With `sha256` (hex) bytes that have another digest are refused with DIGEST_MISMATCH.
    */
-  put(key: string, bytes: Uint8Array, signal?: CancelSignal): Promise<ObjectInfo>;
+  put(
+    key: string,
+    bytes: Uint8Array,
+    options?: {
+      readonly signal?: CancelSignal | undefined;
+      readonly sha256?: string;
+      readonly metadata?: Metadata;
+    },
+  ): Promise<ObjectInfo>;
   /** Begins a multi-part upload; nothing is visible under `key` until it is completed. */
-  beginUpload(key: string, size: number, partSize: number): Promise<UploadRef>;
-  /** Sends one part; durable when it returns. Sending a part again replaces it. */
+  beginUpload(
+    key: string,
+    size: number,
+    partSize: number,
+    options?: { readonly signal?: CancelSignal | undefined; readonly metadata?: Metadata },
+  ): Promise<UploadRef>;
+  /** Sends one part; durable when it returns. Sending a part again replaces it. Memory does not grow with the part's size. */
   putPart(
     upload: UploadRef,
     part: PartBody,
-    options?: { readonly signal?: CancelSignal; readonly onBytes?: (bytes: number) => void },
+    options?: { readonly signal?: CancelSignal | undefined; readonly onBytes?: (bytes: number) => void },
   ): Promise<StoredPart>;
   /** The parts that the store really has, from their bytes or its own records; OBJECT_CHANGED when it knows no such upload. */
-  listParts(upload: UploadRef): Promise<readonly StoredPart[]>;
-  /** Makes the object visible under its key, whole. Throws OBJECT_CONFLICT when the key is taken. */
-  completeUpload(upload: UploadRef, parts: readonly StoredPart[]): Promise<ObjectInfo>;
+  listParts(upload: UploadRef, signal?: CancelSignal): Promise<readonly StoredPart[]>;
+  /**
+   * Makes the object visible under its key, whole. Throws OBJECT_CONFLICT when the key is taken, and OBJECT_CHANGED when the upload is gone or the
+   * answer leaves open what became of it: then the key tells (`head`).
+   */
+  completeUpload(upload: UploadRef, parts: readonly StoredPart[], signal?: CancelSignal): Promise<ObjectInfo>;
   /** Drops an upload and its parts; one that is gone already is a success. */
-  abortUpload(upload: UploadRef): Promise<void>;
+  abortUpload(upload: Pick<UploadRef, "key" | "uploadId">): Promise<void>;
   /** Uploads begun under a prefix and neither completed nor aborted. */
-  listUploads(prefix: string): AsyncIterable<{ readonly key: string; readonly uploadId: string }>;
+  listUploads(prefix: string): AsyncIterable<FoundUpload>;
   /** Fills `target` from `offset` of that very version of the object; OBJECT_CHANGED when it was replaced or removed. */
   getRange(object: ObjectInfo, offset: number, target: Uint8Array, signal?: CancelSignal): Promise<void>;
+  /**
+   * Streams `size` bytes from `offset` of that very version of the object, in one request where there are requests. `consume` gets them in order, one
+   * call at a time, with their place counted from 0; the bytes are its own until it settles. Throws OBJECT_CHANGED as `getRange`, and
+   * VAULT_UNREACHABLE when fewer bytes arrive.
+   */
+  readRange(
+    object: ObjectInfo,
+    offset: number,
+    size: number,
+    consume: (at: number, bytes: Uint8Array) => Promise<void>,
+    signal?: CancelSignal,
+  ): Promise<void>;
+  /** What the store itself says of an object's bytes (`object` from `head`); null when it keeps nothing that proves them. No request is made. */
+  attest(object: ObjectInfo, expected: ExpectedBytes): Attestation | null;
   /** Null when nothing is stored under the key. */
-  head(key: string): Promise<ObjectInfo | null>;
+  head(key: string, signal?: CancelSignal): Promise<ObjectInfo | null>;
   /** All objects whose key begins with `prefix`, in bytewise order of key; uploads under way are not among them. */
-  list(prefix: string): AsyncIterable<ObjectInfo>;
+  list(prefix: string, signal?: CancelSignal): AsyncIterable<ObjectInfo>;
   delete(key: string): Promise<void>;
+  /** Throws VAULT_UNFIT, VAULT_UNREACHABLE or DISK_FULL when an archive of `size` bytes, of which `toSend` are missing, cannot be stored here. */
+  requireRoom(size: number, toSend: number): Promise<void>;
   /** Probes what the place can do, without leaving anything behind. */
   health(): Promise<VaultHealth>;
 }

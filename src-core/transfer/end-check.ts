@@ -1,16 +1,14 @@
 import type { CancelSignal } from "../../src-contract/progress.ts";
-import type { ObjectInfo, Vault } from "../ports.ts";
-import { digestRange } from "../vault/pump-range.ts";
+import type { ExpectedBytes, ObjectInfo, Vault } from "../ports.ts";
+import { digestStored } from "../vault/pump-range.ts";
+import type { LaneCount } from "./lane-count.ts";
 import { inLanes, type PartRange, partRanges } from "./part-lanes.ts";
 import type { ByteMeter } from "./progress-meter.ts";
 import { type RetryPolicy, retrying } from "./retry.ts";
 
-/** How it was found out that a stored archive has the sealed bytes. A store that keeps SHA-256 itself will add its own word here. */
-export type EndCheckMethod = "read back";
-
 export interface ReadBack {
   readonly vault: Vault;
-  readonly lanes: number;
+  readonly lanes: LaneCount;
   readonly retry: RetryPolicy;
   readonly signal: CancelSignal | undefined;
   readonly meter: ByteMeter;
@@ -28,16 +26,11 @@ export interface DamagedPart extends PartRange {
 export async function damagedParts(
   { vault, lanes, retry, signal, meter }: ReadBack,
   object: ObjectInfo,
-  partSize: number,
-  digests: readonly string[],
+  { partSize, digests }: Pick<ExpectedBytes, "partSize" | "digests">,
 ): Promise<readonly DamagedPart[]> {
   const damaged: DamagedPart[] = [];
   await inLanes(partRanges(object.size, partSize), lanes, signal, async (part, stop) => {
-    const actual = await retrying(retry, stop, () =>
-      digestRange(part.size, (at, bytes) => vault.getRange(object, part.offset + at, bytes, stop), {
-        signal: stop,
-      }),
-    );
+    const actual = await retrying(retry, stop, () => digestStored(vault, object, part, { signal: stop }));
     meter.add(part.size);
     const expected = digests[part.number - 1] ?? "no such part";
     if (actual !== expected) damaged.push({ ...part, expected, actual });

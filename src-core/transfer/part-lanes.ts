@@ -1,5 +1,6 @@
 import type { CancelSignal } from "../../src-contract/progress.ts";
 import { throwIfCancelled } from "../failing.ts";
+import type { LaneCount } from "./lane-count.ts";
 
 /** Bytes [offset, offset + size) of an archive; numbers count from 1. */
 export interface PartRange {
@@ -18,12 +19,12 @@ export function partRanges(size: number, partSize: number): PartRange[] {
 }
 
 /**
- * Works through parts in order, `lanes` at a time. The first failure stops the rest: no further part is begun, those under way are told to
- * stop, and it is thrown once all of them have ended.
+ * Works through parts in order, as many at a time as `lanes` says at the moment. The first failure stops the rest: no further part is begun,
+ * those under way are told to stop, and it is thrown once all of them have ended.
  */
 export async function inLanes(
   parts: readonly PartRange[],
-  lanes: number,
+  lanes: LaneCount,
   signal: CancelSignal | undefined,
   work: (part: PartRange, signal: CancelSignal) => Promise<void>,
 ): Promise<void> {
@@ -32,21 +33,29 @@ export async function inLanes(
   signal?.addEventListener("abort", onAbort, { once: true });
   const failures: unknown[] = [];
   const queue = parts.values();
-  const lane = async () => {
-    for (const part of queue) {
-      try {
-        throwIfCancelled(signal);
-        if (stop.signal.aborted) return;
-        await work(part, stop.signal);
-      } catch (error) {
-        failures.push(error);
-        stop.abort();
-        return;
-      }
+  const running = new Set<Promise<void>>();
+  const run = async (part: PartRange): Promise<void> => {
+    try {
+      throwIfCancelled(signal);
+      await work(part, stop.signal);
+      lanes.moved(part.size);
+    } catch (error) {
+      failures.push(error);
+      stop.abort();
     }
   };
   try {
-    await Promise.all(Array.from({ length: Math.min(lanes, parts.length) }, lane));
+    for (;;) {
+      while (running.size < lanes.current && !stop.signal.aborted) {
+        const { value: part } = queue.next();
+        if (part === undefined) break;
+        const lane: Promise<void> = run(part).finally(() => running.delete(lane));
+        running.add(lane);
+      }
+      if (running.size === 0) break;
+      await Promise.race(running);
+    }
+    if (failures.length === 0) throwIfCancelled(signal);
   } finally {
     signal?.removeEventListener("abort", onAbort);
   }

@@ -86,9 +86,9 @@ test("a package that was damaged in the vault is not pulled: the part is named a
 test("an archive that is replaced or cut between two ranges is noticed, and nothing looks whole", async () => {
   using at = await stored();
   let reads = 0;
-  const vault = withMethod(vaultOf(at.path), "getRange", (getRange) => async (object, ...rest) => {
+  const vault = withMethod(vaultOf(at.path), "readRange", (readRange) => async (object, ...rest) => {
     if (object.key === KEYS.archive && ++reads === 4) truncateSync(at.inVault, PART);
-    await getRange(object, ...rest);
+    await readRange(object, ...rest);
   });
   expect((await failureOf(pullPackage(pullOptions(at.path, at.db, { vault, lanes: 1 })))).code).toBe(
     "OBJECT_CHANGED",
@@ -101,9 +101,9 @@ test("a stopped pull goes on where it was; what was damaged on disk meanwhile is
   using at = await stored();
   const stop = new AbortController();
   let reads = 0;
-  const stopping = withMethod(vaultOf(at.path), "getRange", (getRange) => async (object, ...rest) => {
+  const stopping = withMethod(vaultOf(at.path), "readRange", (readRange) => async (object, ...rest) => {
     if (object.key === KEYS.archive && ++reads === 5) stop.abort();
-    await getRange(object, ...rest);
+    await readRange(object, ...rest);
   });
   const first = pullPackage(pullOptions(at.path, at.db, { vault: stopping, lanes: 1, signal: stop.signal }));
   expect((await failureOf(first)).code).toBe("CANCELLED");
@@ -113,11 +113,12 @@ test("a stopped pull goes on where it was; what was damaged on disk meanwhile is
   const fetched: number[] = [];
   const watched = withMethod(
     vaultOf(at.path),
-    "getRange",
-    (getRange) => async (object, offset, target, signal) => {
-      if (object.key === KEYS.archive) fetched.push(offset / PART);
-      await getRange(object, offset, target, signal);
-    },
+    "readRange",
+    (readRange) =>
+      async (object, offset, ...rest) => {
+        if (object.key === KEYS.archive) fetched.push(offset / PART);
+        await readRange(object, offset, ...rest);
+      },
   );
   await pullPackage(pullOptions(at.path, at.db, { vault: watched, lanes: 1 }));
   expect(fetched).toContain(1);

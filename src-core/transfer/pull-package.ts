@@ -10,16 +10,16 @@ import { packageName } from "../package/package-name.ts";
 import type { Clock, ObjectInfo, RangeSource, Vault } from "../ports.ts";
 import { removeIfThere, withFile } from "../vault/folder-files.ts";
 import { isKeySegment } from "../vault/folder-root.ts";
-import { digestRange } from "../vault/pump-range.ts";
+import { digestStored } from "../vault/pump-range.ts";
 import { type PackageKeys, sealKey } from "../vault/vault-keys.ts";
 import { leaseTransfer, type TransferState } from "./journal.ts";
+import { pacing } from "./pacing.ts";
 import { byteMeter } from "./progress-meter.ts";
 import { dropPartialFile, receiveArchive } from "./receive-archive.ts";
-import { COMMAND_RETRY, type RetryPolicy } from "./retry.ts";
+import type { RetryPolicy } from "./retry.ts";
 import { stopTransfer } from "./stop-transfer.ts";
 import { readSmallObject, readStoredSeal, type StoredSeal } from "./stored-seal.ts";
 
-const FOLDER_LANES = 2;
 const LARGEST_SIGNATURE = 1024 * 1024;
 const SIGNATURE_SUFFIX = ".dsse.json";
 
@@ -35,6 +35,7 @@ export interface PullOptions {
   readonly signal?: CancelSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
   readonly onState?: ((state: TransferState) => void) | undefined;
+  /** Always so many parts at once; else as many as serve the vault best. */
   readonly lanes?: number | undefined;
   readonly retry?: RetryPolicy | undefined;
 }
@@ -89,8 +90,7 @@ export async function pullPackage(options: PullOptions): Promise<PulledPackage> 
       signal,
       meter,
       advance,
-      lanes: options.lanes ?? FOLDER_LANES,
-      retry: options.retry ?? COMMAND_RETRY,
+      ...pacing(options),
     };
     await receiveArchive(context, object, seal, archive);
     const base = join(options.folder, packageName(seal));
@@ -168,13 +168,11 @@ export async function pullManifest(
   const temporary = temporaryBeside(target);
   try {
     await withFile(temporary, "wx", async (handle) => {
-      const sha256 = await digestRange(
-        object.size,
-        (at, bytes) => vault.getRange(object, at, bytes, signal),
-        {
-          signal,
-          also: (at, bytes) => writeFully(handle, at, bytes),
-        },
+      const sha256 = await digestStored(
+        vault,
+        object,
+        { offset: 0, size: object.size },
+        { signal, also: (at, bytes) => writeFully(handle, at, bytes) },
       );
       if (sha256 !== seal.manifestSha256) {
         throw fail(

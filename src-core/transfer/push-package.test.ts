@@ -3,6 +3,7 @@ import { renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { fail } from "../failing.ts";
+import { assertFits } from "../vault/folder-health.ts";
 import { collect, failureOf, memorySource, mounted, needsMount, scratch } from "../vault/vault-fixtures.ts";
 import { listStoredPackages } from "../vault/vault-keys.ts";
 import { pushPackage } from "./push-package.ts";
@@ -185,10 +186,10 @@ test("a disk that damages what was written is found by reading back; the package
 test("an object that changes while it is read back is noticed", async () => {
   await using at = await workplace();
   let reads = 0;
-  const vault = withMethod(vaultOf(at.path), "getRange", (getRange) => async (object, ...rest) => {
+  const vault = withMethod(vaultOf(at.path), "readRange", (readRange) => async (object, ...rest) => {
     if (object.key === KEYS.archive && ++reads === 3)
       truncateSync(join(at.path, "vault", KEYS.archive), PART);
-    await getRange(object, ...rest);
+    await readRange(object, ...rest);
   });
   expect(
     (await failureOf(pushPackage(pushOptions(at.path, at.db, at.archive, { vault, lanes: 1 })))).code,
@@ -267,10 +268,9 @@ test("a stopped push goes on where it was, and parts that were damaged meanwhile
 
 test("a package that does not fit is refused before anything is sent, with the sizes", async () => {
   await using at = await workplace();
-  const small = withMethod(vaultOf(at.path), "health", (health) => async () => ({
-    ...(await health()),
-    freeBytes: 1000,
-  }));
+  const small = withMethod(vaultOf(at.path), "requireRoom", () => async (...sizes) => {
+    assertFits({ ...(await vaultOf(at.path).health()), freeBytes: 1000 }, ...sizes);
+  });
   const failure = await failureOf(pushPackage(pushOptions(at.path, at.db, at.archive, { vault: small })));
   expect(failure.code).toBe("DISK_FULL");
   expect(failure.message).toContain("1000");
@@ -282,10 +282,7 @@ test("a disk that fills up midway can be given room, and the push goes on", asyn
   await using at = await workplace();
   const folder = join(at.path, "vault");
   using _mount = mounted(folder, "-t", "tmpfs", "-o", "size=300k", "tmpfs");
-  const unknowing = withMethod(vaultOf(at.path), "health", (health) => async () => ({
-    ...(await health()),
-    freeBytes: null,
-  }));
+  const unknowing = withMethod(vaultOf(at.path), "requireRoom", () => async () => undefined);
   const failure = await failureOf(pushPackage(pushOptions(at.path, at.db, at.archive, { vault: unknowing })));
   expect(failure.code).toBe("DISK_FULL");
   expect(failure.message).toContain(folder);

@@ -6,21 +6,19 @@ import { openFileSource } from "../archive/file-source.ts";
 import type { Db } from "../catalog/database.ts";
 import { asFailure, fail } from "../failing.ts";
 import { packageDigest as digestOfSeal } from "../package/seal-file.ts";
-import type { Clock, RangeSource, Vault } from "../ports.ts";
-import { assertFits } from "../vault/folder-health.ts";
+import type { Clock, EndCheckMethod, ExpectedBytes, RangeSource, Vault } from "../ports.ts";
 import { keysOfSeal, type PackageKeys } from "../vault/vault-keys.ts";
 import { digestParts, readSmallFile } from "./digest-parts.ts";
-import { damagedParts, type EndCheckMethod } from "./end-check.ts";
+import { damagedParts } from "./end-check.ts";
 import { leaseTransfer, type TransferState } from "./journal.ts";
+import { pacing } from "./pacing.ts";
 import { byteMeter } from "./progress-meter.ts";
-import { COMMAND_RETRY, type RetryPolicy, retrying } from "./retry.ts";
+import { type RetryPolicy, retrying } from "./retry.ts";
 import { type SendContext, type SentObject, sendObject } from "./send-object.ts";
 import { stopTransfer } from "./stop-transfer.ts";
 import { readStoredRecord, type StoredRecord, writeStoredRecord } from "./stored-record.ts";
 import { readStoredSeal } from "./stored-seal.ts";
 
-/** Two keep a disk busy while the other part is hashed; a store over a network will want more. */
-const FOLDER_LANES = 2;
 /** Up to here manifest.json is one object in memory; beyond, it is sent in parts of this size. */
 const MANIFEST_PART = 16 * 1024 * 1024;
 const LARGEST_SIGNATURE = 1024 * 1024;
@@ -48,6 +46,7 @@ export interface PushOptions {
    */
   readonly onMismatch?: ((partIndex: number, offset: number, size: number) => Promise<void>) | undefined;
   readonly onState?: ((state: TransferState) => void) | undefined;
+  /** Always so many parts at once; else as many as serve the vault best. */
   readonly lanes?: number | undefined;
   readonly retry?: RetryPolicy | undefined;
 }
@@ -86,13 +85,12 @@ export async function pushPackage(options: PushOptions): Promise<PushedPackage> 
     packageDigest,
   } as const;
   const lease = leaseTransfer(db, plan, clock);
-  const retry = options.retry ?? COMMAND_RETRY;
-  const context = { vault, lease, retry, signal: options.signal, lanes: options.lanes ?? FOLDER_LANES };
+  const context = { vault, lease, signal: options.signal, ...pacing(options) };
   const push = new Push(options, context, keys, packageDigest);
   try {
     if (lease.found.state === "failed" || lease.found.packageDigest !== packageDigest) {
       for (const upload of lease.uploads()) {
-        await retrying(retry, options.signal, () => vault.abortUpload(upload));
+        await retrying(context.retry, options.signal, () => vault.abortUpload(upload));
         lease.dropUpload(upload.key);
       }
       lease.restart();
@@ -116,6 +114,8 @@ class Push {
   readonly #packageDigest: string;
   /** The source's bytes were not the sealed ones: this transfer is over. */
   refused = false;
+  /** SHA-256 hex of manifest.json's parts, once it was read. */
+  #manifestParts: readonly string[] = [];
 
   constructor(options: PushOptions, context: SendContext, keys: PackageKeys, packageDigest: string) {
     this.#options = options;
@@ -218,7 +218,7 @@ class Push {
       partSize: seal.partSize,
       digests: seal.parts,
       meter: byteMeter("send", archive.size, seal.archive, clock, onProgress),
-      beforeSending: async (bytes) => assertFits(await this.#context.vault.health(), archive.size, bytes),
+      beforeSending: (bytes) => this.#again(() => this.#context.vault.requireRoom(archive.size, bytes)),
       beforeCompleting: () => this.#advance("completing"),
       onRefused: async ({ number, offset, size }) => {
         this.refused = true;
@@ -229,7 +229,6 @@ class Push {
 
   async #sendManifest(): Promise<SentObject> {
     const { seal, manifestFile, clock, onProgress } = this.#options;
-    const { vault } = this.#context;
     const source = await openFileSource(manifestFile);
     try {
       const digests = await digestParts(source, MANIFEST_PART);
@@ -241,11 +240,7 @@ class Push {
           { subject: manifestFile },
         );
       }
-      if (source.size <= MANIFEST_PART) {
-        const bytes = new Uint8Array(source.size);
-        await source.read(0, bytes);
-        return { info: await this.#again(() => vault.put(this.#keys.manifest, bytes)), ours: true };
-      }
+      this.#manifestParts = digests.parts;
       return await sendObject(this.#context, {
         key: this.#keys.manifest,
         source,
@@ -272,46 +267,64 @@ class Push {
     }
   }
 
-  /** Reads back what lies in the vault. What this transfer stored and is not right is taken away again, so that the next run can store it. */
+  /**
+   * Holds what lies in the vault against the seal, by what the store says of it where that proves its bytes, else by reading them back. What this
+   * transfer stored and is not right is taken away again, so that the next run can store it.
+   */
   async #endCheck(archive: SentObject, manifest: SentObject): Promise<EndCheckMethod> {
-    const { seal, clock, onProgress } = this.#options;
-    const checks = [
-      { sent: archive, partSize: seal.partSize, digests: seal.parts },
-      { sent: manifest, partSize: Math.max(manifest.info.size, 1), digests: [seal.manifestSha256] },
-    ];
-    for (const { sent, partSize, digests } of checks) {
-      const { key, size } = sent.info;
-      const meter = byteMeter("verify", size, key, clock, onProgress);
-      const [damaged] = await damagedParts({ ...this.#context, meter }, sent.info, partSize, digests);
-      if (damaged === undefined) continue;
-      const details = { key, part: damaged.number, expected: damaged.expected, actual: damaged.actual };
-      // Once a seal is there, by whomever, nothing of the package is ours to take away.
-      if (!sent.ours || (await this.#isStored())) {
-        throw fail(
-          "OBJECT_CONFLICT",
-          `Part ${damaged.number} of ${key}, which was in the vault before, is not the sealed one.`,
-          "Nothing stored is ever rewritten: find out who stored it.",
-          { subject: key, details },
-        );
-      }
-      await this.#context.vault.delete(key);
-      this.#context.lease.dropUpload(key);
+    const { seal } = this.#options;
+    const method = await this.#checkObject(archive, { partSize: seal.partSize, digests: seal.parts });
+    const manifestPart = { partSize: MANIFEST_PART, digests: this.#manifestParts };
+    const ofManifest = await this.#checkObject(manifest, manifestPart);
+    return ofManifest === "read back" ? ofManifest : method;
+  }
+
+  async #checkObject(
+    sent: SentObject,
+    expected: Pick<ExpectedBytes, "partSize" | "digests">,
+  ): Promise<EndCheckMethod> {
+    const { vault } = this.#context;
+    const { clock, onProgress } = this.#options;
+    const { key, size } = sent.info;
+    const stored = await this.#again(() => vault.head(key));
+    if (stored === null || stored.size !== size) {
       throw fail(
-        "DIGEST_MISMATCH",
-        `Part ${damaged.number} of ${key} reads back from the vault with other bytes than were sent. It was removed; the package is not stored.`,
-        "Check the vault's disk, then run the same command again: it is sent anew.",
+        "OBJECT_CHANGED",
+        `${key} was changed or removed in the vault right after it was stored.`,
+        "Find out who changes the vault, then run the same command again.",
+        { subject: key },
+      );
+    }
+    const attested = vault.attest(stored, { ...expected, tags: sent.tags });
+    if (attested?.matches === true) return attested.method;
+    const meter = byteMeter("verify", size, key, clock, onProgress);
+    const [damaged] = await damagedParts({ ...this.#context, meter }, stored, expected);
+    if (damaged === undefined) return "read back";
+    const details = { key, part: damaged.number, expected: damaged.expected, actual: damaged.actual };
+    // Once a seal is there, by whomever, nothing of the package is ours to take away.
+    if (!sent.ours || (await this.#isStored())) {
+      throw fail(
+        "OBJECT_CONFLICT",
+        `Part ${damaged.number} of ${key}, which was in the vault before, is not the sealed one.`,
+        "Nothing stored is ever rewritten: find out who stored it.",
         { subject: key, details },
       );
     }
-    return "read back";
+    await vault.delete(key);
+    this.#context.lease.dropUpload(key);
+    throw fail(
+      "DIGEST_MISMATCH",
+      `Part ${damaged.number} of ${key} reads back from the vault with other bytes than were sent. It was removed; the package is not stored.`,
+      "Check the vault's disk, then run the same command again: it is sent anew.",
+      { subject: key, details },
+    );
   }
 
   /** A stored package needs no upload any more: what crashed runs and devices that lost a race left behind is dropped. */
   async #finish(): Promise<void> {
     const { vault, lease } = this.#context;
-    const { archiveSize, partSize } = this.#options.seal;
     for await (const upload of vault.listUploads(this.#keys.prefix)) {
-      await vault.abortUpload({ ...upload, size: archiveSize, partSize });
+      await vault.abortUpload(upload);
     }
     lease.finish("stored");
     this.#options.onState?.("stored");

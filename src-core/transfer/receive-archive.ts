@@ -8,8 +8,9 @@ import { asFailure, fail, systemCode } from "../failing.ts";
 import { readFully, writeFully } from "../full-io.ts";
 import type { ObjectInfo, StoredPart, UploadRef, Vault } from "../ports.ts";
 import { READ, removeIfThere, withFile } from "../vault/folder-files.ts";
-import { digestRange } from "../vault/pump-range.ts";
+import { digestRange, digestStored } from "../vault/pump-range.ts";
 import type { TransferLease, TransferState } from "./journal.ts";
+import type { LaneCount } from "./lane-count.ts";
 import { inLanes, type PartRange, partRanges } from "./part-lanes.ts";
 import type { ByteMeter } from "./progress-meter.ts";
 import { type RetryPolicy, retrying } from "./retry.ts";
@@ -17,7 +18,7 @@ import { type RetryPolicy, retrying } from "./retry.ts";
 export interface ReceiveContext {
   readonly vault: Vault;
   readonly lease: TransferLease;
-  readonly lanes: number;
+  readonly lanes: LaneCount;
   readonly retry: RetryPolicy;
   readonly signal: CancelSignal | undefined;
   readonly meter: ByteMeter;
@@ -203,9 +204,10 @@ async function receiveParts(
   const receive = async ({ number, offset, size }: PartRange, stop: CancelSignal): Promise<StoredPart> => {
     let landed = 0;
     try {
-      const sha256 = await digestRange(
-        size,
-        (at, bytes) => vault.getRange(object, offset + at, bytes, stop),
+      const sha256 = await digestStored(
+        vault,
+        object,
+        { offset, size },
         {
           signal: stop,
           also: async (at, bytes) => {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { FailureCode } from "../../src-contract/failure.ts";
+import type { Failure, FailureCode } from "../../src-contract/failure.ts";
 import type { CancelSignal } from "../../src-contract/progress.ts";
 import { asFailure, throwIfCancelled } from "../failing.ts";
 
@@ -13,6 +13,8 @@ export interface RetryPolicy {
   readonly sleep: (ms: number, signal: CancelSignal | undefined) => Promise<void>;
   /** From 0 up to but not including 1. */
   readonly random: () => number;
+  /** Told of a failure that is waited out before the next try. */
+  readonly onWait?: (failure: Failure) => void;
 }
 
 /** For a command that somebody waits for: a share that hiccups is waited for, at most 15 seconds in all; one that is gone is reported. */
@@ -46,6 +48,7 @@ export async function retrying<T>(
       const ceiling = Math.min(policy.longestMs, policy.firstMs * 2 ** (tried - 1));
       const asked = failure.details?.retryAfterMs;
       const least = typeof asked === "number" ? Math.min(asked, policy.longestMs) : 0;
+      policy.onWait?.(failure);
       await policy.sleep(Math.max(least, policy.random() * ceiling), signal);
     }
   }

@@ -2,17 +2,15 @@ import type { CancelSignal } from "../../src-contract/progress.ts";
 import { asFailure, fail } from "../failing.ts";
 import type { ObjectInfo, RangeSource, StoredPart, UploadRef, Vault } from "../ports.ts";
 import type { TransferLease } from "./journal.ts";
+import type { Pacing } from "./pacing.ts";
 import { inLanes, type PartRange, partRanges } from "./part-lanes.ts";
 import type { ByteMeter } from "./progress-meter.ts";
-import { type RetryPolicy, retrying } from "./retry.ts";
+import { retrying } from "./retry.ts";
 
 /** What the steps of one push share. */
-export interface SendContext {
+export interface SendContext extends Pacing {
   readonly vault: Vault;
   readonly lease: TransferLease;
-  /** Parts that are under way at once. */
-  readonly lanes: number;
-  readonly retry: RetryPolicy;
   readonly signal: CancelSignal | undefined;
 }
 
@@ -30,20 +28,26 @@ export interface ObjectToSend {
   readonly onRefused: (part: PartRange) => Promise<void>;
 }
 
-/** `ours` is false when somebody else stored the object: then its bytes are not known to be right yet. */
 export interface SentObject {
   readonly info: ObjectInfo;
+  /** False when somebody else stored the object: then its bytes are not known to be right yet. */
   readonly ours: boolean;
+  /** What the vault said of each part when it took it; null when this device did not send them all, or does not remember. */
+  readonly tags: readonly string[] | null;
 }
 
-/** Sends an object in parts and goes on where an earlier run stopped. Its bytes in the vault are not read back here. */
+/**
+ * Sends an object, in parts unless it is one, and goes on where an earlier run stopped. That the key is there at the end is all that is known then:
+ * the end check (push-package.ts) holds its bytes against the seal.
+ */
 export async function sendObject(context: SendContext, object: ObjectToSend): Promise<SentObject> {
   const { vault, lease, retry, signal } = context;
   const { key, source } = object;
   const again = <T>(work: () => Promise<T>) => retrying(retry, signal, work);
   const known = lease.uploads().find((upload) => upload.key === key);
   const there = await again(() => vault.head(key));
-  if (there !== null) return { info: ofSize(there, source.size), ours: known !== undefined };
+  if (there !== null) return sentBefore(context, ofSize(there, source.size), known);
+  if (source.size <= object.partSize && known === undefined) return sendWhole(context, object);
 
   const resumed = known === undefined ? null : await again(() => reconcile(context, known, object));
   const done = new Set(resumed?.parts.map(({ number }) => number));
@@ -55,15 +59,48 @@ export async function sendObject(context: SendContext, object: ObjectToSend): Pr
   if (resumed === null) lease.addUpload(upload);
   await sendParts(context, object, upload, missing);
   object.beforeCompleting();
+  const tags = lease.parts(key).map(({ tag }) => tag);
   try {
-    return { info: await again(() => complete(context, upload)), ours: true };
+    return { info: await again(() => complete(context, upload)), ours: true, tags };
   } catch (error) {
     if (asFailure(error).failure.code !== "OBJECT_CONFLICT") throw error;
     await again(() => vault.abortUpload(upload));
     lease.dropUpload(key);
     const winner = await again(() => vault.head(key));
     if (winner === null) throw error;
-    return { info: ofSize(winner, source.size), ours: false };
+    return { info: ofSize(winner, source.size), ours: false, tags: null };
+  }
+}
+
+/** An object that an earlier run of this transfer, or somebody else, has stored. */
+function sentBefore({ lease }: SendContext, info: ObjectInfo, upload: UploadRef | undefined): SentObject {
+  if (upload === undefined) return { info, ours: false, tags: null };
+  const parts = lease.parts(info.key);
+  const whole = parts.length === Math.ceil(upload.size / upload.partSize);
+  return { info, ours: true, tags: whole ? parts.map(({ tag }) => tag) : null };
+}
+
+/** One part is one object in one request: the store takes it only if its bytes have the digest. */
+async function sendWhole(context: SendContext, object: ObjectToSend): Promise<SentObject> {
+  const { vault, retry, signal } = context;
+  const { key, source, digests, meter } = object;
+  await object.beforeSending(source.size);
+  const bytes = new Uint8Array(source.size);
+  if (source.size > 0) await source.read(0, bytes, signal);
+  object.beforeCompleting();
+  const sha256 = digests[0];
+  try {
+    const info = await retrying(retry, signal, () =>
+      vault.put(key, bytes, { signal, ...(sha256 === undefined ? {} : { sha256 }) }),
+    );
+    meter.add(bytes.length);
+    meter.end();
+    return { info, ours: true, tags: [info.version] };
+  } catch (error) {
+    if (asFailure(error).failure.code === "DIGEST_MISMATCH") {
+      await object.onRefused({ number: 1, offset: 0, size: source.size });
+    }
+    throw error;
   }
 }
 

@@ -1,8 +1,7 @@
 import { z } from "zod";
 import { sha256HexSchema } from "../../src-contract/names.ts";
-import type { ObjectInfo, Vault } from "../ports.ts";
+import type { EndCheckMethod, ObjectInfo, Vault } from "../ports.ts";
 import type { PackageKeys } from "../vault/vault-keys.ts";
-import type { EndCheckMethod } from "./end-check.ts";
 import { readSmallObject } from "./stored-seal.ts";
 
 const LARGEST_RECORD = 64 * 1024;
@@ -15,6 +14,8 @@ const storedRecordSchema = z.object({
   /** The archive's size in bytes and the store's version of it, as they were after storing. */
   size: z.number().int(),
   version: z.string(),
+  /** The store's id of the version, in a bucket that keeps versions. */
+  versionId: z.string().optional(),
   method: z.string(),
   actor: z.string(),
   /** RFC 3339, UTC. */
@@ -41,6 +42,7 @@ export async function writeStoredRecord(
     packageDigest: facts.packageDigest,
     size: facts.archive.size,
     version: facts.archive.version,
+    ...(facts.archive.versionId === undefined ? {} : { versionId: facts.archive.versionId }),
     method: facts.method,
     actor: facts.actor,
     time,

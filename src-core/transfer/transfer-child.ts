@@ -38,10 +38,10 @@ const watched: Vault = {
   putPart: (...args) => around(() => vault.putPart(...args)),
   listParts: (...args) => around(() => vault.listParts(...args)),
   completeUpload: (...args) => around(() => vault.completeUpload(...args)),
-  getRange: (object, offset, target, signal) =>
+  readRange: (object, offset, size, consume, signal) =>
     around(async () => {
-      await vault.getRange(object, offset, target, signal);
-      say(`moved ${target.length}`);
+      await vault.readRange(object, offset, size, consume, signal);
+      say(`moved ${size}`);
     }),
 };
 const source = await archiveOf(folder);

@@ -4,12 +4,12 @@ import type { Seal } from "../../src-contract/seal.ts";
 import type { Clock, Vault } from "../ports.ts";
 import { keysOfSeal } from "../vault/vault-keys.ts";
 import { damagedParts } from "./end-check.ts";
+import { pacing } from "./pacing.ts";
 import { byteMeter } from "./progress-meter.ts";
-import { COMMAND_RETRY, type RetryPolicy } from "./retry.ts";
+import type { RetryPolicy } from "./retry.ts";
 import { readSmallObject } from "./stored-seal.ts";
 
 const RULE = 'docs/package-format.md, "Verification"';
-const FOLDER_LANES = 2;
 
 export interface StoredVerdict {
   /** `attested`: sizes and the seal are as they must be, no byte of the archive was read. `valid`: every part was read. */
@@ -77,8 +77,8 @@ export async function verifyStored(options: VerifyStoredOptions): Promise<Stored
     return { verdict: findings.length > 0 ? "not valid" : "attested", findings, bytes: 0, parts: 0 };
   }
   const meter = byteMeter("verify", archive.size, seal.archive, clock, onProgress);
-  const context = { vault, meter, signal, lanes: FOLDER_LANES, retry: options.retry ?? COMMAND_RETRY };
-  for (const part of await damagedParts(context, archive, seal.partSize, seal.parts)) {
+  const context = { vault, meter, signal, ...pacing(options) };
+  for (const part of await damagedParts(context, archive, { partSize: seal.partSize, digests: seal.parts })) {
     found(
       "PART_DIFFERS",
       keys.archive,

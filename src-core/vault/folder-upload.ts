@@ -3,7 +3,7 @@ import { lstat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { CancelSignal } from "../../src-contract/progress.ts";
 import { publishFile, syncFolder } from "../durable-files.ts";
-import { asFailure, fail, systemCode } from "../failing.ts";
+import { asFailure, type FailureError, fail, systemCode } from "../failing.ts";
 import { readFully, writeFully } from "../full-io.ts";
 import type { PartBody, StoredPart, UploadRef, Vault } from "../ports.ts";
 import { READ, removeIfThere, storedInfo, WRITE, withFile } from "./folder-files.ts";
@@ -35,6 +35,20 @@ export function parseUploadName(name: string): { readonly target: string; readon
   return match === null ? null : { target: match[1] as string, uploadId: match[2] as string };
 }
 
+/** What to throw for bytes that are not the sealed ones. */
+export function refusedBytes(
+  key: string,
+  details: { readonly part?: number; readonly expected: string; readonly actual?: string },
+): FailureError {
+  const what = details.part === undefined ? key : `Part ${details.part} of ${key}`;
+  return fail(
+    "DIGEST_MISMATCH",
+    `${what} differs from what was sealed; it was not stored.`,
+    "Find out which source file changed.",
+    { subject: key, details },
+  );
+}
+
 type Uploads = Pick<Vault, "beginUpload" | "putPart" | "listParts" | "completeUpload" | "abortUpload">;
 
 function unknownUpload(upload: UploadRef): Error {
@@ -53,7 +67,7 @@ function partLength(upload: UploadRef, number: number): number {
 
 /** Multi-part uploads into one sparse file each, written at the parts' offsets, so that completing is a rename whatever the size. */
 export function folderUploads(root: FolderRoot): Uploads {
-  async function fileOf(upload: UploadRef): Promise<string> {
+  async function fileOf(upload: Pick<UploadRef, "key" | "uploadId">): Promise<string> {
     return uploadPath(await root.pathOf(upload.key), upload.uploadId);
   }
 
@@ -94,15 +108,7 @@ export function folderUploads(root: FolderRoot): Uploads {
           },
         );
         if (part.sha256 !== null && sha256 !== part.sha256) {
-          throw fail(
-            "DIGEST_MISMATCH",
-            `Part ${part.number} of ${upload.key} differs from what was sealed; it was not stored.`,
-            "Find out which source file changed.",
-            {
-              subject: upload.key,
-              details: { part: part.number, expected: part.sha256, actual: sha256 },
-            },
-          );
+          throw refusedBytes(upload.key, { part: part.number, expected: part.sha256, actual: sha256 });
         }
         await handle.datasync();
         return { number: part.number, size: part.size, tag: sha256 };

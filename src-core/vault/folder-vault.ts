@@ -1,14 +1,16 @@
-import { unlink } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { createHash } from "node:crypto";
+import { lstat, unlink } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { publishFile, syncFolder } from "../durable-files.ts";
 import { fail, systemCode, throwIfCancelled } from "../failing.ts";
 import { readFully } from "../full-io.ts";
 import type { ObjectInfo, Vault } from "../ports.ts";
 import { infoOf, infoOfOpen, READ, removeIfThere, storedInfo, withFile } from "./folder-files.ts";
-import { probeFolder } from "./folder-health.ts";
+import { assertFits, probeFolder } from "./folder-health.ts";
 import { listFiles } from "./folder-listing.ts";
 import { folderRoot, isKeySegment } from "./folder-root.ts";
-import { folderUploads, newUploadId, parseUploadName, uploadPath } from "./folder-upload.ts";
+import { folderUploads, newUploadId, parseUploadName, refusedBytes, uploadPath } from "./folder-upload.ts";
+import { pumpRange } from "./pump-range.ts";
 
 /**
  * A vault in a folder that exists (a disk, a stick, a share); it is not made here, so that a disk that is not mounted is never taken for an empty vault.
@@ -31,14 +33,39 @@ export function createFolderVault(path: string): Vault {
     return root.guard(file, () => infoOf(key, file));
   }
 
+  const getRange: Vault["getRange"] = async (object, offset, target, signal) => {
+    throwIfCancelled(signal);
+    const file = await root.pathOf(object.key);
+    const changed = () =>
+      fail(
+        "OBJECT_CHANGED",
+        `${file} was replaced, changed or removed while it was read.`,
+        "Find out who changes the vault, then try again.",
+        { subject: file },
+      );
+    await root.guard(file, async () => {
+      if ((await infoOf(object.key, file)) === null) {
+        await root.assertReachable();
+        throw changed();
+      }
+      await withFile(file, READ, async (handle) => {
+        const same = async () => (await infoOfOpen(object.key, file, handle)).version === object.version;
+        if (!(await same()) || !(await readFully(handle, offset, target)) || !(await same())) throw changed();
+      });
+    });
+  };
+
   return {
     kind: "folder",
     location: root.path,
+    // Two keep a disk busy while the other part is hashed.
+    lanes: { first: 2, most: 2 },
     ...folderUploads(root),
     head,
 
-    async put(key, bytes, signal) {
-      throwIfCancelled(signal);
+    async put(key, bytes, options = {}) {
+      throwIfCancelled(options.signal);
+      refuseOtherBytes(key, bytes, options.sha256);
       const target = await root.makeParents(key);
       return root.guard(target, async () => {
         const temporary = uploadPath(target, newUploadId());
@@ -65,28 +92,15 @@ export function createFolderVault(path: string): Vault {
       });
     },
 
-    async getRange(object, offset, target, signal) {
-      throwIfCancelled(signal);
-      const file = await root.pathOf(object.key);
-      const changed = () =>
-        fail(
-          "OBJECT_CHANGED",
-          `${file} was replaced, changed or removed while it was read.`,
-          "Find out who changes the vault, then try again.",
-          { subject: file },
-        );
-      await root.guard(file, async () => {
-        if ((await infoOf(object.key, file)) === null) {
-          await root.assertReachable();
-          throw changed();
-        }
-        await withFile(file, READ, async (handle) => {
-          const same = async () => (await infoOfOpen(object.key, file, handle)).version === object.version;
-          if (!(await same()) || !(await readFully(handle, offset, target)) || !(await same()))
-            throw changed();
-        });
-      });
-    },
+    getRange,
+
+    readRange: (object, offset, size, consume, signal) =>
+      pumpRange(size, (at, bytes) => getRange(object, offset + at, bytes, signal), consume, signal),
+
+    // A file system keeps no digests.
+    attest: () => null,
+
+    requireRoom: async (size, toSend) => assertFits(await probeFolder(root), size, toSend),
 
     async *list(prefix) {
       for await (const { folder, name } of listFiles(root, prefix, isKeySegment)) {
@@ -105,7 +119,8 @@ export function createFolderVault(path: string): Vault {
       )) {
         const upload = parseUploadName(name);
         const key = folder + (upload?.target ?? "");
-        if (upload !== null && key.startsWith(prefix)) yield { key, uploadId: upload.uploadId };
+        if (upload !== null && key.startsWith(prefix))
+          yield { key, uploadId: upload.uploadId, begun: await modified(join(root.path, folder, name)) };
       }
     },
 
@@ -120,4 +135,20 @@ export function createFolderVault(path: string): Vault {
 
     health: () => probeFolder(root),
   };
+}
+
+function refuseOtherBytes(key: string, bytes: Uint8Array, sha256: string | undefined): void {
+  if (sha256 === undefined) return;
+  const actual = createHash("sha256").update(bytes).digest("hex");
+  if (actual !== sha256) throw refusedBytes(key, { expected: sha256, actual });
+}
+
+/** Milliseconds; null for a file that was taken away meanwhile. */
+async function modified(file: string): Promise<number | null> {
+  try {
+    return Math.floor((await lstat(file)).mtimeMs);
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return null;
+    throw error;
+  }
 }

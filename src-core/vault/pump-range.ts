@@ -1,5 +1,6 @@
 import type { CancelSignal } from "../../src-contract/progress.ts";
 import { throwIfCancelled } from "../failing.ts";
+import type { ObjectInfo, Vault } from "../ports.ts";
 import { sharedBytes, startDigest } from "./running-digest.ts";
 
 /** Large enough that the cost of a call does not show, small enough that memory stays flat however large a part is. */
@@ -18,7 +19,12 @@ const spare: Uint8Array[] = [];
  * one at a time. Once it settles, no consume is under way any more, so that files can be closed.
  * `at` counts from 0; the bytes belong to `read` and `consume` until these settle.
  */
-async function pumpRange(size: number, read: Step, consume: Step, signal?: CancelSignal): Promise<void> {
+export async function pumpRange(
+  size: number,
+  read: Step,
+  consume: Step,
+  signal?: CancelSignal,
+): Promise<void> {
   const buffers = [spare.pop() ?? sharedBytes(CHUNK), spare.pop() ?? sharedBytes(CHUNK)];
   let consuming: Promise<void> = Promise.resolve();
   try {
@@ -36,6 +42,48 @@ async function pumpRange(size: number, read: Step, consume: Step, signal?: Cance
   spare.push(...buffers);
 }
 
+/**
+ * Hands the bytes of a stream on in chunks through two buffers, so that the next chunk is filled while the last is consumed, and the stream waits
+ * when both are full. Answers how many bytes came; at most `size`, beyond which it throws RangeError. Bytes as for `pumpRange`.
+ */
+export async function pourStream(
+  stream: AsyncIterable<Uint8Array>,
+  size: number,
+  consume: Step,
+): Promise<number> {
+  const buffers = [spare.pop() ?? sharedBytes(CHUNK), spare.pop() ?? sharedBytes(CHUNK)];
+  let consuming: Promise<void> = Promise.resolve();
+  let [at, filled, turn] = [0, 0, 0];
+  const flush = async () => {
+    await consuming;
+    consuming = consume(at, (buffers[turn] as Uint8Array).subarray(0, filled));
+    // Awaited with the next chunk or at the end; a failure must not be called unhandled until then.
+    consuming.catch(() => undefined);
+    at += filled;
+    filled = 0;
+    turn = 1 - turn;
+  };
+  try {
+    for await (const piece of stream) {
+      if (at + filled + piece.length > size) throw new RangeError(`more than ${size} bytes came`);
+      for (let taken = 0; taken < piece.length; ) {
+        const count = Math.min(piece.length - taken, CHUNK - filled);
+        (buffers[turn] as Uint8Array).set(piece.subarray(taken, taken + count), filled);
+        taken += count;
+        filled += count;
+        if (filled === CHUNK) await flush();
+      }
+    }
+    if (filled > 0) await flush();
+    await consuming;
+  } finally {
+    await Promise.allSettled([consuming]);
+    // Nobody but `consume` writes or reads them, and it has ended.
+    spare.push(...buffers);
+  }
+  return at;
+}
+
 /** Waits for both to settle, then throws the first failure. */
 async function both(one: Promise<unknown>, other: Promise<unknown>): Promise<void> {
   for (const result of await Promise.allSettled([one, other])) {
@@ -43,25 +91,31 @@ async function both(one: Promise<unknown>, other: Promise<unknown>): Promise<voi
   }
 }
 
-/**
- * SHA-256 (lower-case hex) of `size` bytes that `read` delivers, computed off the calling thread.
- * `also` runs beside the digest on every chunk, before the next one is read into its buffer.
- */
-export async function digestRange(
-  size: number,
-  read: Step,
-  options: { readonly also?: Step; readonly signal?: CancelSignal | undefined } = {},
+/** `also` runs beside the digest on every chunk, before the next one takes its buffer. */
+interface DigestOptions {
+  readonly also?: Step;
+  readonly signal?: CancelSignal | undefined;
+}
+
+/** SHA-256 (lower-case hex) of `size` bytes that `read` delivers, computed off the calling thread. */
+export function digestRange(size: number, read: Step, options: DigestOptions = {}): Promise<string> {
+  return digestChunks((consume) => pumpRange(size, read, consume, options.signal), options.also);
+}
+
+/** SHA-256 (lower-case hex) of a range of a stored object, streamed and computed off the calling thread. */
+export function digestStored(
+  vault: Pick<Vault, "readRange">,
+  object: ObjectInfo,
+  { offset, size }: { readonly offset: number; readonly size: number },
+  { also, signal }: DigestOptions = {},
 ): Promise<string> {
+  return digestChunks((consume) => vault.readRange(object, offset, size, consume, signal), also);
+}
+
+async function digestChunks(run: (consume: Step) => Promise<void>, also: Step | undefined): Promise<string> {
   const digest = startDigest();
   try {
-    await pumpRange(
-      size,
-      read,
-      async (at, bytes) => {
-        await both(digest.update(bytes), options.also?.(at, bytes) ?? Promise.resolve());
-      },
-      options.signal,
-    );
+    await run((at, bytes) => both(digest.update(bytes), also?.(at, bytes) ?? Promise.resolve()));
     return await digest.hex();
   } catch (error) {
     await digest.drop();
