@@ -8,6 +8,10 @@ export type Db = Database.Database;
 export interface Migration {
   readonly number: number;
   readonly subject: string;
+  /**
+   * Runs in a transaction and with foreign keys off, so that it may make a table anew to which others refer (sqlite.org/lang_altertable.html,
+   * section 7); so nothing cascades either. When all are done, every reference must lead to a row, else nothing of it stays.
+   */
   readonly up: (db: Db) => void;
 }
 
@@ -28,8 +32,10 @@ export function openDatabase(file: string, migrations: readonly Migration[], dur
     refuseNewer(db, file, migrations);
     db.pragma("journal_mode = WAL");
     db.pragma(`synchronous = ${durable ? "FULL" : "NORMAL"}`);
-    db.pragma("foreign_keys = ON");
+    // Only between transactions does SQLite heed this (sqlite.org/pragma.html#pragma_foreign_keys).
+    db.pragma("foreign_keys = OFF");
     migrate(db, file, migrations);
+    db.pragma("foreign_keys = ON");
     return db;
   } catch (error) {
     db?.close();
@@ -61,7 +67,23 @@ function migrate(db: Db, file: string, migrations: readonly Migration[]): void {
       migration.up(db);
       db.pragma(`user_version = ${migration.number}`);
     }
+    refuseLooseReferences(db, file);
   }).immediate();
+}
+
+function refuseLooseReferences(db: Db, file: string): void {
+  const loose = db.pragma("foreign_key_check") as readonly {
+    readonly table: string;
+    readonly parent: string;
+  }[];
+  if (loose.length === 0) return;
+  const tables = [...new Set(loose.map(({ table, parent }) => `${table} to ${parent}`))];
+  throw fail(
+    "DATABASE_DAMAGED",
+    `${file} cannot be brought to this version's form: references lead to no row (${tables.join(", ")}). It was left as it is.`,
+    WHEN_DAMAGED[basename(file)] ?? "Restore the file from a backup.",
+    { subject: file, details: { references: loose.length, tables } },
+  );
 }
 
 /** Turns what SQLite says about `file` into a Failure; other errors pass through unchanged. */

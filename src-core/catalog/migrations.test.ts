@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -85,6 +86,155 @@ test("0040 build beat: a build under way keeps its row and counts as alive since
   expect(db.prepare("SELECT package_id, state, started, beat FROM builds").all()).toEqual([
     { package_id: "id", state: "hashing", started: 1234, beat: 1234 },
   ]);
+});
+
+test("a migration that leaves a reference without its row is refused whole", () => {
+  const first: Migration = {
+    number: 10,
+    subject: "first",
+    up: (db) =>
+      db.exec(
+        "CREATE TABLE a (x PRIMARY KEY); CREATE TABLE b (x REFERENCES a (x)); INSERT INTO a VALUES (1); INSERT INTO b VALUES (1)",
+      ),
+  };
+  const loosening: Migration = { number: 20, subject: "loosening", up: (db) => db.exec("DELETE FROM a") };
+  openDatabase(join(folder, "test.db"), [first], false).close();
+  expect(() => openDatabase(join(folder, "test.db"), [first, loosening], false)).toThrow(/b to a/);
+  const db = database([first]);
+  expect(db.prepare("SELECT x FROM a").pluck().all()).toEqual([1]);
+  expect(() => db.exec("DELETE FROM a")).toThrow(/FOREIGN KEY/);
+});
+
+describe("0050 s3 vaults", () => {
+  const file = () => join(folder, "ledger.db");
+  const TABLES = [
+    "vaults",
+    "engagements",
+    "builds",
+    "stored_packages",
+    "transfers",
+    "transfer_objects",
+    "transfer_parts",
+    "fixity_checks",
+    "custody_events",
+  ];
+  const rowsOf = (db: Db) =>
+    Object.fromEntries(TABLES.map((table) => [table, db.prepare(`SELECT * FROM ${table}`).all()]));
+
+  /** A ledger of the version before, with rows in every table; answers with them. */
+  function ledgerBefore(): ReturnType<typeof rowsOf> {
+    const db = openDatabase(
+      file(),
+      ledgerMigrations.filter(({ number }) => number < 50),
+      true,
+    );
+    const hash = "ab".repeat(32);
+    db.exec(`
+      INSERT INTO vaults VALUES ('office', 'folder', '/mnt/office', 'marker-1', '2026-01-01T00:00:00Z'), ('spare', 'folder', '/mnt/spare', 'marker-2', '2026-01-02T00:00:00Z');
+      INSERT INTO engagements VALUES ('acme-2026', 'Acme', 'Acme Ltd', 'office', '2026-01-01T00:00:00Z'), ('bare', 'Bare', NULL, NULL, '2026-01-01T00:00:00Z');
+      INSERT INTO builds VALUES ('id-2', 'acme-2026', 'package-sealed', 'hashing', '{}', 1234, 1234);
+      INSERT INTO stored_packages VALUES ('id-1', 'office', '${hash}', '2026-01-01T00:00:00Z', 'read back'), ('id-1', 'spare', '${hash}', '2026-01-01T00:00:00Z', 'read back');
+      INSERT INTO transfers VALUES ('t-1', 'push', 'office', 'key', 'id-2', '${hash}', 'sending', NULL, 1, 2, NULL, NULL, NULL);
+      INSERT INTO transfer_objects VALUES ('t-1', 'key', 'upload', 10, 5);
+      INSERT INTO transfer_parts VALUES ('t-1', 'key', 1, 5, 'tag');
+      INSERT INTO fixity_checks VALUES (1, 'id-1', '${hash}', '2026-01-01T00:00:00Z', 'valid', 'sealed archive', 'x.tar', 0);
+      INSERT INTO custody_events VALUES (1, '2026-01-01T00:00:00Z', 'package-sealed', 'id-1', 'acme-2026', '{}', '${"0".repeat(64)}', '${hash}');`);
+    const rows = rowsOf(db);
+    db.close();
+    expect(Object.values(rows).every((found) => found.length > 0)).toBe(true);
+    return rows;
+  }
+
+  function migrated(before: ReturnType<typeof rowsOf>): ReturnType<typeof rowsOf> {
+    const unknown = { settings: null, credentials: null, health: null, probed: null };
+    return { ...before, vaults: (before.vaults ?? []).map((row) => ({ ...Object(row), ...unknown })) };
+  }
+
+  test("keeps every row of every table, and the references hold from then on", () => {
+    const before = ledgerBefore();
+    const db = database(ledgerMigrations, "ledger.db");
+    expect(rowsOf(db)).toEqual(migrated(before));
+    expect(db.pragma("foreign_keys", { simple: true })).toBe(1);
+    expect(db.pragma("integrity_check", { simple: true })).toBe("ok");
+    expect(() => db.exec("DELETE FROM vaults WHERE name = 'office'")).toThrow(/FOREIGN KEY/);
+    expect(() => db.exec("UPDATE engagements SET vault = 'none'")).toThrow(/FOREIGN KEY/);
+  });
+
+  test("takes an S3 vault, each place once, and nothing half described", () => {
+    const db = database(ledgerMigrations, "ledger.db");
+    const add = (name: string, kind: string, location: string, more: string) =>
+      db.exec(
+        `INSERT INTO vaults (name, kind, location, added, marker, settings, credentials) VALUES ('${name}', '${kind}', '${location}', 'now', ${more})`,
+      );
+    add("lake", "s3", "s3://lake", "NULL, '{}', '{}'");
+    add("lake-2", "s3", "s3://lake/2", "'marker', '{}', '{}'");
+    expect(() => add("again", "s3", "s3://lake", "NULL, '{}', '{}'")).toThrow(/UNIQUE/);
+    expect(() => add("bare", "s3", "s3://bare", "NULL, NULL, '{}'")).toThrow(/CHECK/);
+    expect(() => add("bare", "s3", "s3://bare", "NULL, '{}', NULL")).toThrow(/CHECK/);
+    expect(() => add("bare", "folder", "/mnt/bare", "NULL, NULL, NULL")).toThrow(/CHECK/);
+    expect(() => add("bare", "folder", "/mnt/bare", "'marker', '{}', NULL")).toThrow(/CHECK/);
+  });
+
+  /** Runs `script` as a process of its own that has the migrations at hand; answers with its signal and what it printed. */
+  async function run(script: string): Promise<{ readonly signal: string | null; readonly out: string }> {
+    const url = (path: string) => JSON.stringify(new URL(path, import.meta.url).href);
+    const child = spawn(
+      process.execPath,
+      [
+        ...["--disable-warning=ExperimentalWarning", "--input-type=module", "--eval"],
+        `import { openDatabase } from ${url("./database.ts")};
+         import { ledgerMigrations } from ${url("./ledger-migrations/index.ts")};
+         const file = ${JSON.stringify(file())};
+         ${script}`,
+      ],
+      { stdio: ["ignore", "pipe", "inherit"], timeout: 30_000 },
+    );
+    let out = "";
+    child.stdout.on("data", (text) => {
+      out += text;
+    });
+    return new Promise((resolve) => child.on("close", (_code, signal) => resolve({ signal, out })));
+  }
+
+  test.each([
+    [
+      "after the old table went",
+      "up: (db) => migration.up(new Proxy(db, { get: (_, name) => name === 'exec' ? (sql) => { db.exec(sql.slice(0, sql.indexOf('ALTER TABLE'))); die(); } : undefined }))",
+    ],
+    ["before the commit", "up: (db) => { migration.up(db); die(); }"],
+  ])("a process killed %s leaves the ledger as it was; the next one migrates it", async (_, up) => {
+    const before = ledgerBefore();
+    const { signal } = await run(`
+      const die = () => process.kill(process.pid, "SIGKILL");
+      openDatabase(file, ledgerMigrations.map((migration) => (migration.number === 50 ? { ...migration, ${up} } : migration)), true);`);
+    expect(signal).toBe("SIGKILL");
+    const old = openDatabase(
+      file(),
+      ledgerMigrations.filter(({ number }) => number < 50),
+      true,
+    );
+    expect(rowsOf(old)).toEqual(before);
+    old.close();
+    expect(rowsOf(database(ledgerMigrations, "ledger.db"))).toEqual(migrated(before));
+  });
+
+  test("processes that open the old ledger at once migrate it once", async () => {
+    const before = ledgerBefore();
+    // Each waits until all are up.
+    const up = JSON.stringify(join(folder, "up-"));
+    const numbers = [1, 2, 3, 4];
+    const opened = numbers.map((number) =>
+      run(`
+        import { existsSync, writeFileSync } from "node:fs";
+        writeFileSync(${up} + ${number}, "");
+        while (![${numbers}].every((other) => existsSync(${up} + other))) await new Promise((resolve) => setTimeout(resolve, 1));
+        const db = openDatabase(file, ledgerMigrations, true);
+        console.log(db.pragma("foreign_keys", { simple: true }), db.prepare("SELECT count(*) FROM engagements JOIN vaults ON vault = vaults.name").pluck().get());
+        db.close();`),
+    );
+    expect((await Promise.all(opened)).map(({ out }) => out)).toEqual(Array(4).fill("1 1\n"));
+    expect(rowsOf(database(ledgerMigrations, "ledger.db"))).toEqual(migrated(before));
+  });
 });
 
 describe("the catalog finds by index", () => {
