@@ -8,22 +8,32 @@ import type { StoreFacts } from "./store-facts.ts";
 /** The region that radosgw's default zone group answers to. */
 const REGION = "us-east-1";
 
+export interface GatewayOptions {
+  /**
+   * Gives out session tokens and takes them (`temporaryKeys`). Such a gateway answers AccessDenied to a wrong secret and to
+   * an unknown access key alike, where others say SignatureDoesNotMatch and InvalidAccessKeyId.
+   */
+  readonly sts?: boolean;
+}
+
 /** One radosgw in front of a cluster. Several may serve one cluster; each keeps its port when it is started again. */
 export class Gateway {
   readonly endpoint: string;
   readonly #folder: string;
   readonly #port: number;
+  readonly #sts: boolean;
   #daemon: Daemon | undefined;
 
-  private constructor(folder: string, port: number) {
+  private constructor(folder: string, port: number, sts: boolean) {
     this.endpoint = `http://127.0.0.1:${port}`;
     this.#folder = folder;
     this.#port = port;
+    this.#sts = sts;
   }
 
   /** Starts one more gateway for the cluster in this folder and waits until it answers. */
-  static async open(cephFolder: string): Promise<Gateway> {
-    const gateway = new Gateway(cephFolder, await freePort());
+  static async open(cephFolder: string, options: GatewayOptions = {}): Promise<Gateway> {
+    const gateway = new Gateway(cephFolder, await freePort(), options.sts === true);
     await gateway.start();
     return gateway;
   }
@@ -34,6 +44,7 @@ export class Gateway {
     const daemon = await Daemon.start(this.#folder, name, "radosgw", [
       ...["-c", join(this.#folder, "ceph.conf"), "-n", "client.rgw", "-f"],
       ...["--rgw-frontends", `beast endpoint=127.0.0.1:${this.#port}`],
+      ...["--rgw-s3-auth-use-sts", String(this.#sts)],
       ...["--log-file", join(this.#folder, "log", `${name}.log`)],
     ]);
     this.#daemon = daemon;
@@ -50,9 +61,12 @@ export class Gateway {
     });
   }
 
-  /** Kills it: requests under way are cut, new ones refused. What was stored stays. */
+  /**
+   * Ends it: new requests are refused, what was stored stays. It is asked before it is killed, since a killed gateway makes
+   * the others wait for 30 s at their next change of a bucket (it still counts as a watcher).
+   */
   async stop(): Promise<void> {
-    await this.#daemon?.kill();
+    await this.#daemon?.end();
     this.#daemon = undefined;
   }
 }
@@ -71,7 +85,7 @@ export interface RadosgwOptions {
 }
 
 /**
- * Starts a store on loopback and free ports, in a private folder under the system's temporary folder: about 12 s. The
+ * Starts a store on loopback and free ports, in a private folder under the system's temporary folder, in about a second. The
  * daemons die and the folder goes with the process that calls this, however it ends. Any number may run at once.
  */
 export async function startRadosgw(options: RadosgwOptions = {}): Promise<Radosgw> {

@@ -15,8 +15,12 @@ export class StoreAdmin {
   }
 
   /** The program's arguments are public, so that it makes every secret itself. */
+  async #run(...args: readonly string[]): Promise<string> {
+    return await runCeph(this.#folder, "radosgw-admin", args);
+  }
+
   async #user(...args: readonly string[]): Promise<StoreKeys[]> {
-    const answer: unknown = JSON.parse(await runCeph(this.#folder, "radosgw-admin", args));
+    const answer: unknown = JSON.parse(await this.#run(...args));
     return userSchema
       .parse(answer)
       .keys.map((key) => ({ accessKeyId: key.access_key, secretAccessKey: key.secret_key }));
@@ -55,6 +59,29 @@ export class StoreAdmin {
     const changed = keys.find((each) => each.accessKeyId === accessKeyId);
     if (changed === undefined) throw new Error(`${uid} has no access key ${accessKeyId}`);
     return changed;
+  }
+
+  /**
+   * Makes a role that this user may take on and that may do everything; answers with its ARN, for AssumeRole at a gateway
+   * that gives out session tokens.
+   */
+  async createRole(name: string, uid: string): Promise<string> {
+    const trust = JSON.stringify({
+      Version: "2012-10-17",
+      Statement: [
+        { Effect: "Allow", Principal: { AWS: [`arn:aws:iam:::user/${uid}`] }, Action: ["sts:AssumeRole"] },
+      ],
+    });
+    const rights = JSON.stringify({
+      Version: "2012-10-17",
+      Statement: [{ Effect: "Allow", Action: ["s3:*"], Resource: "arn:aws:s3:::*" }],
+    });
+    const role = ["--role-name", name];
+    const made: unknown = JSON.parse(
+      await this.#run("role", "create", ...role, "--assume-role-policy-doc", trust),
+    );
+    await this.#run("role-policy", "put", ...role, "--policy-name", "all", "--policy-doc", rights);
+    return z.object({ Arn: z.string() }).parse(made).Arn;
   }
 
   /** Takes the access key away: it is refused from now on (403 InvalidAccessKeyId). */
