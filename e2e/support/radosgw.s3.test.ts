@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Gateway } from "./radosgw.ts";
+import { sessionKeys } from "./session-tokens.ts";
 import { namedStore } from "./store-facts.ts";
 import { freshBucket, testStore } from "./test-store.ts";
 
@@ -90,6 +91,24 @@ test("a second gateway goes and comes back at its address while the store keeps 
     await gateway.start();
     const read = await client.send(new GetObjectCommand({ Bucket: bucket, Key: "a" }));
     expect(await read.Body?.transformToString()).toBe("kept");
+  } finally {
+    await gateway.stop();
+  }
+});
+
+test("gives session tokens that are needed with their keys", async ({ skip }) => {
+  const store = testStore();
+  const folder = store.facts.cephFolder;
+  skip(folder === undefined, "needs a radosgw of our own");
+  if (folder === undefined) return;
+  const bucket = await freshBucket();
+  const gateway = await Gateway.open(folder, { sts: true });
+  try {
+    const { sessionToken, ...keys } = await sessionKeys(store, gateway);
+    await store
+      .clientFor({ ...keys, sessionToken }, gateway.endpoint)
+      .send(new PutObjectCommand({ Bucket: bucket, Key: "a", Body: "with a token" }));
+    expect(await refusal(store.clientFor(keys, gateway.endpoint), bucket)).toBe("AccessDenied");
   } finally {
     await gateway.stop();
   }

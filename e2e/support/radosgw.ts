@@ -10,7 +10,7 @@ const REGION = "us-east-1";
 
 export interface GatewayOptions {
   /**
-   * Gives out session tokens and takes them (`temporaryKeys`). Such a gateway answers AccessDenied to a wrong secret and to
+   * Gives out session tokens and takes them (`sessionKeys`). Such a gateway answers AccessDenied to a wrong secret and to
    * an unknown access key alike, where others say SignatureDoesNotMatch and InvalidAccessKeyId.
    */
   readonly sts?: boolean;

@@ -36,12 +36,15 @@ export class S3Store {
   }
 
   /** A client with other keys, or with the same ones at another address, such as a proxy's. */
-  clientFor(keys: StoreKeys, endpoint: string = this.facts.endpoint): S3Client {
-    const { accessKeyId, secretAccessKey } = keys;
+  clientFor(
+    keys: StoreKeys & { readonly sessionToken?: string },
+    endpoint: string = this.facts.endpoint,
+  ): S3Client {
+    const { accessKeyId, secretAccessKey, sessionToken } = keys;
     return new S3Client({
       endpoint,
       region: this.facts.region,
-      credentials: { accessKeyId, secretAccessKey },
+      credentials: { accessKeyId, secretAccessKey, ...(sessionToken !== undefined && { sessionToken }) },
       forcePathStyle: true,
       maxAttempts: 1,
       requestChecksumCalculation: "WHEN_REQUIRED",
