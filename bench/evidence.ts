@@ -12,7 +12,6 @@ import {
 import { join } from "node:path";
 
 const MIB = 1024 * 1024;
-const SMALL_FILE = 4096;
 const FILES_PER_FOLDER = 500;
 const EXTENSIONS = ["json", "log", "txt", "bin"];
 
@@ -32,12 +31,12 @@ export function oneLargeFile(scratch: string, mebibytes: number): { folder: stri
   return { folder, file };
 }
 
-/** A folder with `count` files of 4 KiB, 500 to a folder. */
-export function manySmallFiles(scratch: string, count: number): string {
-  const folder = join(scratch, `small-${count}`);
+/** A folder with `count` files of so many bytes, 500 to a folder. */
+export function manySmallFiles(scratch: string, count: number, size = 4096): string {
+  const folder = join(scratch, `small-${count}-${size}`);
   if (existsSync(folder)) return folder;
   const partial = `${folder}.part`;
-  const bytes = Buffer.alloc(SMALL_FILE);
+  const bytes = Buffer.alloc(size);
   for (let i = 0; i < count; i++) {
     const inside = join(partial, `case-${String(Math.floor(i / FILES_PER_FOLDER)).padStart(4, "0")}`);
     if (i % FILES_PER_FOLDER === 0) mkdirSync(inside, { recursive: true });

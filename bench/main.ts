@@ -5,15 +5,20 @@ import { parseArgs } from "node:util";
 import { BenchError } from "./measure.ts";
 import { machineText, type SuiteResult, tableText, writeResult } from "./report.ts";
 import { type SuiteOptions, sealSuite } from "./seal.ts";
+import { transferSuite } from "./transfer.ts";
 
 /** Speed and memory against peers that are measured in the same run, whole processes, warm cache (CONTRIBUTING.md). */
-const SUITES: Readonly<Record<string, (options: SuiteOptions) => SuiteResult>> = { seal: sealSuite };
+const SUITES: Readonly<Record<string, (options: SuiteOptions) => Promise<SuiteResult>>> = {
+  seal: sealSuite,
+  transfer: transferSuite,
+};
 
 const USAGE = `Usage: npm run bench -- <suite> [options]
 
 Suites: ${Object.keys(SUITES).join(", ")}
 
-  --only CASE      run one case only; may be given again (seal: large, small, manifest, memory-small, memory-large)
+  --only CASE      run one case only; may be given again (seal: large, small, manifest, memory-small,
+                   memory-large; transfer: push, pull, small)
   --runs N         how often each contender runs, after one round that does not count (5)
   --quick          small sizes, for a look at the bench itself; the figures mean nothing
   --scratch DIR    keep the evidence in DIR for the next run; else it is made anew and removed
@@ -39,7 +44,7 @@ function parsed() {
   return { ...values, name, suite, runs };
 }
 
-function main(): void {
+async function main(): Promise<void> {
   const { name, suite, runs, quick, only, scratch: kept, out } = parsed();
   const scratch = kept === undefined ? mkdtempSync(join(tmpdir(), "strongroom-bench-")) : resolve(kept);
   mkdirSync(scratch, { recursive: true });
@@ -47,7 +52,7 @@ function main(): void {
   console.log(`${heading}\n`);
   try {
     const log = (text: string) => console.error(text);
-    const result = suite({ scratch, runs, quick, only, log });
+    const result = await suite({ scratch, runs, quick, only, log });
     console.log(`\n${tableText(result)}`);
     if (out !== undefined) writeResult(resolve(out), name, heading, result);
   } finally {
@@ -56,7 +61,7 @@ function main(): void {
 }
 
 try {
-  main();
+  await main();
 } catch (error) {
   console.error(error instanceof BenchError || error instanceof TypeError ? error.message : error);
   process.exitCode = 2;

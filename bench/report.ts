@@ -47,7 +47,7 @@ export function ratioLine(what: string, ours: readonly Run[], peers: readonly Ru
     spread: `${seconds(Math.min(...wall(ours)))} to ${seconds(Math.max(...wall(ours)))}`,
     peer: seconds(median(wall(peers))),
     ratio,
-    limit: `${limit.toFixed(1)} x`,
+    limit: `${Number(limit.toFixed(3))} x`,
     within: ratio <= limit,
   };
 }

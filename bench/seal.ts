@@ -24,34 +24,36 @@ const SIZES = {
   issue: { largeMib: 1024, hugeMib: 4096, files: 100_000, manifestFiles: 3_000_000 },
   quick: { largeMib: 128, hugeMib: 256, files: 5_000, manifestFiles: 100_000 },
 };
-const ENGAGEMENT = "bench";
+export const ENGAGEMENT = "bench";
 
 let homes = 0;
 
 /** A state folder with one engagement, so that no run finds the packages of another. */
-function newHome({ scratch }: SuiteOptions): string {
+export function newHome({ scratch }: SuiteOptions): string {
   homes++;
   const home = join(scratch, `home-${homes}`);
   measure(strongroom(home, ["engagement", "create", ENGAGEMENT]), scratch);
   return home;
 }
 
-function build(home: string, folder: string, ...more: string[]): Program {
+export function build(home: string, folder: string, ...more: string[]): Program {
   return strongroom(home, ["package", "build", ENGAGEMENT, folder, "--name", "bench", "--json", ...more]);
 }
 
-function packageId(run: Run): string {
+export function packageId(run: Run): string {
   return String(Reflect.get(Object(answer(run).package), "id"));
 }
 
-/** Runs all contenders in turn, as often as asked for, after one round that does not count. */
-function interleaved(
+/** Runs all contenders in turn, as often as asked for, after one round that does not count; `before` makes ready for each run. */
+export async function interleaved(
   options: SuiteOptions,
   contenders: Readonly<Record<string, () => Run>>,
-): Readonly<Record<string, Run[]>> {
+  before: () => Promise<void> = async () => undefined,
+): Promise<Readonly<Record<string, Run[]>>> {
   const runs: Record<string, Run[]> = {};
   for (let round = 0; round <= options.runs; round++) {
     for (const [name, contender] of Object.entries(contenders)) {
+      await before();
       const run = contender();
       options.log(`  ${name} ${run.wallSeconds.toFixed(2)} s, CPU ${run.cpuSeconds.toFixed(2)} s`);
       const counted = runs[name] ?? [];
@@ -74,18 +76,18 @@ function referenceSeal(options: SuiteOptions, folder: string): () => Run {
   };
 }
 
-function compared(
+async function compared(
   options: SuiteOptions,
   folder: string,
   peer: Program,
   cases: { readonly what: string; readonly seal: number; readonly verify: number; readonly full?: number },
-): Part {
+): Promise<Part> {
   const { scratch } = options;
   const home = newHome(options);
   try {
     const id = packageId(measure(build(home, folder), scratch));
     warm(folder);
-    const runs = interleaved(options, {
+    const runs = await interleaved(options, {
       peer: () => measure(peer, scratch),
       "seal --reference": referenceSeal(options, folder),
       verify: () => measure(strongroom(home, ["verify", id]), scratch),
@@ -109,7 +111,7 @@ function compared(
   }
 }
 
-function large(options: SuiteOptions, { largeMib }: typeof SIZES.issue): Part {
+function large(options: SuiteOptions, { largeMib }: typeof SIZES.issue): Promise<Part> {
   const { folder, file } = oneLargeFile(options.scratch, largeMib);
   const peer = { command: "openssl", args: ["dgst", "-sha256", file] };
   return compared(options, folder, peer, {
@@ -120,7 +122,7 @@ function large(options: SuiteOptions, { largeMib }: typeof SIZES.issue): Part {
   });
 }
 
-function small(options: SuiteOptions, { files }: typeof SIZES.issue): Part {
+function small(options: SuiteOptions, { files }: typeof SIZES.issue): Promise<Part> {
   const folder = manySmallFiles(options.scratch, files);
   const peer = {
     command: "sh",
@@ -195,7 +197,9 @@ function wholeWay(options: SuiteOptions, what: string, folder: string, limitMb: 
   }
 }
 
-const CASES: Readonly<Record<string, (options: SuiteOptions, sizes: typeof SIZES.issue) => Part>> = {
+const CASES: Readonly<
+  Record<string, (options: SuiteOptions, sizes: typeof SIZES.issue) => Part | Promise<Part>>
+> = {
   large,
   small,
   manifest,
@@ -206,17 +210,18 @@ const CASES: Readonly<Record<string, (options: SuiteOptions, sizes: typeof SIZES
 };
 
 /** Sealing and verifying against their peers, and the memory they take. */
-export function sealSuite(options: SuiteOptions): SuiteResult {
+export async function sealSuite(options: SuiteOptions): Promise<SuiteResult> {
   const names = options.only.length === 0 ? Object.keys(CASES) : options.only;
   const sizes = options.quick ? SIZES.quick : SIZES.issue;
-  const parts = names.map((name) => {
+  const parts: Part[] = [];
+  for (const name of names) {
     const runCase = CASES[name];
     if (runCase === undefined) {
       throw new BenchError(`there is no case '${name}'; the cases are ${Object.keys(CASES).join(", ")}`);
     }
     options.log(name);
-    return runCase(options, sizes);
-  });
+    parts.push(await runCase(options, sizes));
+  }
   return {
     lines: parts.flatMap((part) => part.lines),
     measured: parts.flatMap((part) => part.measured),
