@@ -92,6 +92,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: "Use a folder, stick or share as a vault",
     load: () => import("./commands/vault-add-folder.ts"),
   },
+  {
+    words: "vault add s3",
+    summary: "Use an S3 bucket, or a prefix of one, as a vault",
+    load: () => import("./commands/vault-add-s3.ts"),
+  },
+  {
+    words: "vault set-credentials",
+    summary: "Replace the credentials of an S3 vault",
+    load: () => import("./commands/vault-set-credentials.ts"),
+  },
   { words: "vault list", summary: "List all vaults", load: () => import("./commands/vault-list.ts") },
   {
     words: "vault health",

@@ -30,18 +30,34 @@ keepCompiledCode(process.env);
 const signal = stopOnSignals();
 // Loaded after the cache is on, so that it works for all of it.
 const [{ run }, { Output }] = await Promise.all([import("./run.ts"), import("./output.ts")]);
+const secretTerminal = {
+  // Standard input is opened only when something is asked for.
+  get input() {
+    return process.stdin;
+  },
+  prompt: process.stderr,
+  signal,
+};
 const exitCode = await run(process.argv.slice(2), {
   output: new Output(process.stdout, process.stderr),
   env: process.env,
   signal,
   now: () => performance.now(),
-  openVault: async (first) => {
+  openVault: async (first, credentials) => {
     const { openVault } = await import("../src-core/open-vault.ts");
-    return await openVault({ env: process.env, first });
+    return await openVault({
+      env: process.env,
+      first,
+      ...(credentials === undefined ? {} : { credentials }),
+    });
   },
-  askSecret: async (prompt) => {
+  askSecret: async (prompt, withoutTerminal) => {
     const { askSecret } = await import("./ask-secret.ts");
-    return await askSecret(prompt, { input: process.stdin, prompt: process.stderr });
+    return await askSecret(prompt, secretTerminal, withoutTerminal);
+  },
+  askStoreSecret: async (wanted) => {
+    const { askStoreSecret } = await import("./ask-store-secret.ts");
+    return await askStoreSecret(wanted, secretTerminal);
   },
 });
 // All writes are over and the vault is closed; nothing that is left open may keep the program from ending.

@@ -1,5 +1,6 @@
-import type { Failure } from "../src-contract/failure.ts";
+import type { Failure, Outcome } from "../src-contract/failure.ts";
 import { requestSchemas, type VaultApi } from "../src-contract/vault-api.ts";
+import type { StoreSecret, WantedSecret } from "./ask-store-secret.ts";
 import { Output, type TextStream } from "./output.ts";
 import { run } from "./run.ts";
 import type { OpenedVault } from "./session.ts";
@@ -54,6 +55,7 @@ interface RunOptions {
   readonly err?: StreamOptions;
   readonly env?: NodeJS.ProcessEnv;
   readonly secret?: string;
+  readonly storeSecret?: Outcome<StoreSecret>;
 }
 
 /** Runs one command line against a vault of the test, and answers with all that it wrote. */
@@ -61,6 +63,8 @@ export async function strongroom(argv: readonly string[], options: RunOptions = 
   const out = textStream(options.out);
   const err = textStream(options.err);
   let time = 0;
+  let credentials: string | undefined;
+  const asked: WantedSecret[] = [];
   const exitCode = await run(argv, {
     output: new Output(out, err),
     env: options.env ?? {},
@@ -69,8 +73,15 @@ export async function strongroom(argv: readonly string[], options: RunOptions = 
       time += 1000;
       return time;
     },
-    openVault: async () => ({ ok: true, value: options.vault ?? fakeVault({}) }),
+    openVault: async (_first, given) => {
+      credentials = given;
+      return { ok: true, value: options.vault ?? fakeVault({}) };
+    },
     askSecret: async () => ({ ok: true, value: options.secret ?? "" }),
+    askStoreSecret: async (wanted) => {
+      asked.push(wanted);
+      return options.storeSecret ?? { ok: true, value: { secretAccessKey: "typed" } };
+    },
   });
-  return { exitCode, out: out.text, err: err.text };
+  return { exitCode, out: out.text, err: err.text, credentials, asked };
 }

@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { COMMANDS, GROUPS } from "./command-table.ts";
 import { FIRST_STEPS } from "./help-text.ts";
 import { OutputError } from "./output.ts";
+import { refusedSecret } from "./refused-secrets.ts";
 import { type ExitCode, Session, type Surroundings } from "./session.ts";
 import { visible } from "./terminal-text.ts";
 import { fullName, usageFailure } from "./usage.ts";
@@ -14,14 +15,14 @@ function version(): string {
 
 /** The words of a command line that may name a command: `["package", "build", ...]`. */
 function leadingWords(argv: readonly string[]): string[] {
-  return argv.filter((argument) => !argument.startsWith("-"));
+  return argv.filter((argument, index) => !argument.startsWith("-") && argv[index - 1] !== "--credentials");
 }
 
 /** `help package build` and `package help build` as `package build --help`: commander's own help command knows one word only. */
 function withHelpAsOption(argv: readonly string[]): readonly string[] {
   const words: string[] = [];
   for (const [index, argument] of argv.entries()) {
-    if (argument.startsWith("-")) continue;
+    if (argument.startsWith("-") || argv[index - 1] === "--credentials") continue;
     if (argument === "help") return [...argv.slice(0, index), ...argv.slice(index + 1), "--help"];
     words.push(argument);
     if (GROUPS[words.join(" ")] === undefined) break;
@@ -30,6 +31,10 @@ function withHelpAsOption(argv: readonly string[]): readonly string[] {
 }
 
 const JSON_OPTION = ["--json", "print one JSON document"] as const;
+const CREDENTIALS_OPTION = [
+  "--credentials <source>",
+  "for S3 vaults in this run: env or profile:NAME",
+] as const;
 const HELP_OPTION = ["-h, --help", "show this help"] as const;
 
 /** Finds or makes the command under which `words` is to be registered. */
@@ -48,6 +53,7 @@ function newCommand(parent: Command, word: string, groupDescription: string | un
   if (groupDescription === undefined) return command;
   return command
     .description(groupDescription)
+    .option(...CREDENTIALS_OPTION)
     .option(...JSON_OPTION)
     .helpCommand(false);
 }
@@ -57,6 +63,7 @@ async function commandLine(argv: readonly string[], session: Session, write: (te
   const program = new Command("strongroom")
     .description("Seals evidence into packages that anyone can verify, keeps them, and proves them.")
     .version(version(), "-V, --version", "print the version")
+    .option(...CREDENTIALS_OPTION)
     .option(...JSON_OPTION)
     .helpOption(...HELP_OPTION)
     .helpCommand(false)
@@ -73,6 +80,7 @@ async function commandLine(argv: readonly string[], session: Session, write: (te
     const { define } = await entry.load();
     define(command, session);
     // Last of the command's own options. A usage line names the options that must be there.
+    if (!command.options.some(({ long }) => long === "--credentials")) command.option(...CREDENTIALS_OPTION);
     command.option(...JSON_OPTION);
     const needed = command.options.filter((option) => option.mandatory).map((option) => `${option.flags} `);
     command.usage(`${needed.join("")}[options]${argumentsText(command)}`);
@@ -105,7 +113,12 @@ function usageMessage(error: CommanderError, command: Command): string {
     const children = command.commands.map((child) => child.name()).join(", ");
     return `'${fullName(command)}' needs one of: ${children}.`;
   }
-  const text = error.message.replace(/^error: /, "").replace(/\n/g, " ");
+  let text = error.message.replace(/^error: /, "").replace(/\n/g, " ");
+  // What stands behind an unknown option or an access key id may be a secret.
+  if (error.code === "commander.unknownOption") text = text.replace(/^(unknown option '[^'=]*)=.*'/, "$1'");
+  const takesKeys = command.options.some(({ long }) => long === "--access-key-id");
+  if (error.code === "commander.excessArguments" && takesKeys)
+    text = text.replace(/ but got (\d+): .*/, " but got $1");
   const sentence = text.charAt(0).toUpperCase() + text.slice(1);
   return /[.)?]$/.test(sentence) ? sentence : `${sentence}.`;
 }
@@ -147,6 +160,8 @@ async function answer(typed: readonly string[], session: Session): Promise<void>
     if (!(error instanceof CommanderError)) return await reportFault(error, session, json);
     const { command, unknown } = namedCommand(program, argv);
     if (error.exitCode === 0 && unknown === undefined) return await session.output.result(help);
+    const secret = refusedSecret(argv, command);
+    if (secret !== null) return await session.fail(json, secret);
     const message = error.exitCode === 0 ? `Unknown command '${unknown}'.` : usageMessage(error, command);
     // Its help is the next step.
     await session.fail(json, usageFailure(message, fullName(command)));

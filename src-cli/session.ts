@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { Failure, Outcome } from "../src-contract/failure.ts";
 import type { CallOptions } from "../src-contract/progress.ts";
 import type { Request, RequestName, VaultApi } from "../src-contract/vault-api.ts";
+import type { StoreSecret, WantedSecret } from "./ask-store-secret.ts";
 import { failureText, warningText } from "./failure-text.ts";
 import { jsonChunks } from "./json-text.ts";
 import type { Output } from "./output.ts";
@@ -20,9 +21,12 @@ export interface Surroundings {
   readonly signal: AbortSignal;
   /** Milliseconds on a clock that only goes forward. */
   readonly now: () => number;
-  readonly openVault: (first: RequestName) => Promise<Outcome<OpenedVault>>;
+  /** `first` is the call that will come; `credentials` (`env`, `profile:NAME`) is where S3 vaults get theirs in this run. */
+  readonly openVault: (first: RequestName, credentials: string | undefined) => Promise<Outcome<OpenedVault>>;
   /** Asks for a secret on the terminal without showing it. */
-  readonly askSecret: (prompt: string) => Promise<Outcome<string>>;
+  readonly askSecret: (prompt: string, withoutTerminal: Failure) => Promise<Outcome<string>>;
+  /** Asks on the terminal, or reads standard input where that is none. */
+  readonly askStoreSecret: (wanted: WantedSecret) => Promise<Outcome<StoreSecret>>;
 }
 
 /** What a command asks of the vault and how its answer is shown. */
@@ -75,10 +79,11 @@ export class Session {
     work: (vault: VaultApi, options: CallOptions) => Promise<Outcome<V>>,
   ): Promise<Outcome<V>> {
     // Loaded here because the schemas are half of the start-up time, and help needs none of them.
-    const { checkRequest } = await import("./request-check.ts");
-    const notAccepted = checkRequest(name, request, command);
+    const { checkCredentials, checkRequest } = await import("./request-check.ts");
+    const notAccepted =
+      checkRequest(name, request, command) ?? checkCredentials(credentialsOf(command), command);
     if (notAccepted !== null) return { ok: false, failure: notAccepted };
-    const opened = await this.surroundings.openVault(name);
+    const opened = await this.surroundings.openVault(name, credentialsOf(command));
     if (!opened.ok) return opened;
     const { signal, now } = this.surroundings;
     const dumb = this.surroundings.env.TERM === "dumb";
@@ -112,4 +117,10 @@ export class Session {
 /** Whether the user asked for JSON, before or after the command's name. */
 export function wantsJson(command: Command): boolean {
   return command.optsWithGlobals().json === true;
+}
+
+/** What `--credentials` says, before or after the command's name. */
+export function credentialsOf(command: Command): string | undefined {
+  const given: unknown = command.optsWithGlobals().credentials;
+  return typeof given === "string" ? given : undefined;
 }

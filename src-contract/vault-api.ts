@@ -50,6 +50,11 @@ const endpointSchema = z
   );
 const ENDPOINT = /^https?:\/\/([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?\/?$/;
 
+/** Credentials by reference: AWS's environment variables, or a profile of its files by a name that the AWS SDK reads. */
+export const credentialReferenceSchema = z
+  .string()
+  .regex(/^(env|profile:[\w@+.%:/-]{1,200})$/, "must be env or profile:NAME");
+
 /** Where a vault's credentials come from: the secret, which goes to the keychain, or `env` or `profile:NAME` by reference. */
 const credentialFields = {
   accessKeyId: z
@@ -58,10 +63,7 @@ const credentialFields = {
     .optional(),
   secretAccessKey: z.string().min(1, EMPTY).max(4096, atMost(4096)).optional(),
   sessionToken: z.string().min(1, EMPTY).max(65_536, atMost(65_536)).optional(),
-  credentials: z
-    .string()
-    .regex(/^(env|profile:[^\s:]{1,200})$/, "must be env or profile:NAME")
-    .optional(),
+  credentials: credentialReferenceSchema.optional(),
 };
 
 /** One parser per request; every face hands core only what passed here. */

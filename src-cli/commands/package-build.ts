@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Failure } from "../../src-contract/failure.ts";
 import type { BuildResult } from "../../src-contract/vault-api.ts";
+import { NO_TERMINAL_FOR_PASSPHRASE } from "../ask-secret.ts";
 import { findingsText, findingTotals } from "../findings-text.ts";
 import { examples } from "../help-text.ts";
 import { amountText, countText, sizeText } from "../human-text.ts";
@@ -74,7 +75,10 @@ async function passphrase(
   if (keyFile === undefined) return undefined;
   const given = session.surroundings.env.STRONGROOM_KEY_PASSPHRASE;
   if (given !== undefined) return given;
-  const asked = await session.surroundings.askSecret(`Passphrase for ${visible(keyFile)}: `);
+  const asked = await session.surroundings.askSecret(
+    `Passphrase for ${visible(keyFile)}: `,
+    NO_TERMINAL_FOR_PASSPHRASE,
+  );
   return asked.ok ? asked.value : asked.failure;
 }
 

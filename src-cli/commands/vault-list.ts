@@ -17,8 +17,9 @@ export function define(command: Command, session: Session): void {
             { heading: "NAME", cell: (vault) => visible(vault.name) },
             { heading: "KIND", cell: (vault) => vault.kind },
             { heading: "LOCATION", cell: (vault) => visible(vault.location) },
+            { heading: "CREDENTIALS", cell: (vault) => visible(vault.credentials ?? "-") },
           ],
-          "No vaults yet. Add one: strongroom vault add folder <name> --path <dir>",
+          "No vaults yet. Add one: strongroom vault add folder <name> --path <dir>, or: strongroom vault add s3 --help",
         ),
     }),
   );
