@@ -118,6 +118,8 @@ export interface Vault {
       readonly signal?: CancelSignal | undefined;
       readonly sha256?: string;
       readonly metadata?: Metadata;
+      /** Media type that the store keeps; a folder keeps none. */
+      readonly contentType?: string;
     },
   ): Promise<ObjectInfo>;
   /** Begins a multi-part upload; nothing is visible under `key` until it is completed. */
@@ -125,7 +127,11 @@ export interface Vault {
     key: string,
     size: number,
     partSize: number,
-    options?: { readonly signal?: CancelSignal | undefined; readonly metadata?: Metadata },
+    options?: {
+      readonly signal?: CancelSignal | undefined;
+      readonly metadata?: Metadata;
+      readonly contentType?: string;
+    },
   ): Promise<UploadRef>;
   /** Sends one part; durable when it returns. Sending a part again replaces it. Memory does not grow with the part's size. */
   putPart(
