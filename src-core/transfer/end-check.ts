@@ -1,6 +1,7 @@
 import type { CancelSignal } from "../../src-contract/progress.ts";
 import type { ExpectedBytes, ObjectInfo, Vault } from "../ports.ts";
 import { digestStored } from "../vault/pump-range.ts";
+import { confirmedDigest } from "./confirmed-digest.ts";
 import type { LaneCount } from "./lane-count.ts";
 import { inLanes, type PartRange, partRanges } from "./part-lanes.ts";
 import type { ByteMeter } from "./progress-meter.ts";
@@ -30,9 +31,10 @@ export async function damagedParts(
 ): Promise<readonly DamagedPart[]> {
   const damaged: DamagedPart[] = [];
   await inLanes(partRanges(object.size, partSize), lanes, signal, async (part, stop) => {
-    const actual = await retrying(retry, stop, () => digestStored(vault, object, part, { signal: stop }));
-    meter.add(part.size);
     const expected = digests[part.number - 1] ?? "no such part";
+    const read = () => retrying(retry, stop, () => digestStored(vault, object, part, { signal: stop }));
+    const actual = await confirmedDigest(read, expected);
+    meter.add(part.size);
     if (actual !== expected) damaged.push({ ...part, expected, actual });
   });
   meter.end();

@@ -16,6 +16,7 @@ export class LaneCount {
   #bytes = 0;
   #parts = 0;
   #rate = 0;
+  #held = 0;
 
   constructor({ first, most }: { readonly first: number; readonly most: number }, clock: Clock) {
     this.#current = first;
@@ -25,7 +26,17 @@ export class LaneCount {
   }
 
   get current(): number {
-    return this.#current;
+    return this.#held > 0 ? 0 : this.#current;
+  }
+
+  /** Runs work during which no further part is begun. */
+  async holding<T>(work: () => Promise<T>): Promise<T> {
+    this.#held++;
+    try {
+      return await work();
+    } finally {
+      this.#held--;
+    }
   }
 
   /** A part of so many bytes came through. */

@@ -12,11 +12,13 @@ import { removeIfThere, withFile } from "../vault/folder-files.ts";
 import { isKeySegment } from "../vault/folder-root.ts";
 import { digestStored } from "../vault/pump-range.ts";
 import { type PackageKeys, sealKey } from "../vault/vault-keys.ts";
+import { confirmedDigest } from "./confirmed-digest.ts";
 import { leaseTransfer, type TransferState } from "./journal.ts";
 import { pacing } from "./pacing.ts";
 import { byteMeter } from "./progress-meter.ts";
 import { dropPartialFile, receiveArchive } from "./receive-archive.ts";
-import type { RetryPolicy } from "./retry.ts";
+import { COMMAND_RETRY, type RetryPolicy, retrying } from "./retry.ts";
+import { withRetry } from "./steady-vault.ts";
 import { stopTransfer } from "./stop-transfer.ts";
 import { readSmallObject, readStoredSeal, type StoredSeal } from "./stored-seal.ts";
 
@@ -58,7 +60,9 @@ export interface PulledPackage {
  * Throws PACKAGE_NOT_STORED, BUSY, PATH_EXISTS, DISK_FULL, DIGEST_MISMATCH, OBJECT_CHANGED.
  */
 export async function pullPackage(options: PullOptions): Promise<PulledPackage> {
-  const { vault, vaultName, db, clock, signal } = options;
+  const { vaultName, db, clock, signal } = options;
+  const pace = pacing(options);
+  const vault = withRetry(options.vault, pace.retry, signal);
   const { stored, object } = await findStored(vault, options.engagement, options.packageId, signal);
   const { seal, packageDigest, keys } = stored;
   const archive = join(options.folder, seal.archive);
@@ -90,7 +94,7 @@ export async function pullPackage(options: PullOptions): Promise<PulledPackage> 
       signal,
       meter,
       advance,
-      ...pacing(options),
+      ...pace,
     };
     await receiveArchive(context, object, seal, archive);
     const base = join(options.folder, packageName(seal));
@@ -168,12 +172,11 @@ export async function pullManifest(
   const temporary = temporaryBeside(target);
   try {
     await withFile(temporary, "wx", async (handle) => {
-      const sha256 = await digestStored(
-        vault,
-        object,
-        { offset: 0, size: object.size },
-        { signal, also: (at, bytes) => writeFully(handle, at, bytes) },
-      );
+      const whole = { offset: 0, size: object.size };
+      const also = (at: number, bytes: Uint8Array) => writeFully(handle, at, bytes);
+      const read = () =>
+        retrying(COMMAND_RETRY, signal, () => digestStored(vault, object, whole, { signal, also }));
+      const sha256 = await confirmedDigest(read, seal.manifestSha256);
       if (sha256 !== seal.manifestSha256) {
         throw fail(
           "DIGEST_MISMATCH",

@@ -16,6 +16,7 @@ import { removeFolder, signatureFiles } from "../package/package-store.ts";
 import { runThread } from "../package/run-thread.ts";
 import { rfc3339FromMs } from "../package/times.ts";
 import type { RangeSource } from "../ports.ts";
+import { untilConfirmed } from "./confirmed-digest.ts";
 import { leaseTransfer } from "./journal.ts";
 import { locatePackage, manifestOf, openPlacedArchive, type PackagePlace } from "./package-source.ts";
 import { dropScratch, makeReady, placeReady, readyName, refuseTaken, scratchFolder } from "./place-pulled.ts";
@@ -219,7 +220,7 @@ async function pullFile(
     const archive = await openPlacedArchive(place);
     const file = join(scratch, "content");
     try {
-      await createFileDurably(file, verifiedContent(archive, record, options));
+      await untilConfirmed(() => createFileDurably(file, verifiedContent(archive, record, options)));
       await publishFile(file, target);
     } catch (error) {
       throw writeFailure(error, target);

@@ -13,8 +13,9 @@ import { damagedParts } from "./end-check.ts";
 import { leaseTransfer, type TransferState } from "./journal.ts";
 import { pacing } from "./pacing.ts";
 import { byteMeter } from "./progress-meter.ts";
-import { type RetryPolicy, retrying } from "./retry.ts";
+import type { RetryPolicy } from "./retry.ts";
 import { type SendContext, type SentObject, sendObject } from "./send-object.ts";
+import { withRetry } from "./steady-vault.ts";
 import { stopTransfer } from "./stop-transfer.ts";
 import { readStoredRecord, type StoredRecord, writeStoredRecord } from "./stored-record.ts";
 import { readStoredSeal } from "./stored-seal.ts";
@@ -66,7 +67,7 @@ export interface PushedPackage {
  * Safe to run again after any end of an earlier run, and for a package that is stored already. One process runs it at a time (BUSY).
  */
 export async function pushPackage(options: PushOptions): Promise<PushedPackage> {
-  const { vault, seal, sealBytes, db, clock } = options;
+  const { seal, sealBytes, db, clock } = options;
   if (options.engagement !== seal.engagement) {
     throw fail(
       "INVALID_INPUT",
@@ -85,12 +86,14 @@ export async function pushPackage(options: PushOptions): Promise<PushedPackage> 
     packageDigest,
   } as const;
   const lease = leaseTransfer(db, plan, clock);
-  const context = { vault, lease, signal: options.signal, ...pacing(options) };
+  const pace = pacing(options);
+  const vault = withRetry(options.vault, pace.retry, options.signal);
+  const context = { vault, lease, signal: options.signal, ...pace };
   const push = new Push(options, context, keys, packageDigest);
   try {
     if (lease.found.state === "failed" || lease.found.packageDigest !== packageDigest) {
       for (const upload of lease.uploads()) {
-        await retrying(context.retry, options.signal, () => vault.abortUpload(upload));
+        await vault.abortUpload(upload);
         lease.dropUpload(upload.key);
       }
       lease.restart();
@@ -165,18 +168,16 @@ class Push {
     this.#advance("checking");
     const method = await this.#endCheck(sent, manifest);
     this.#advance("recording");
-    const stored = await this.#again(() =>
-      writeStoredRecord(vault, this.#keys, {
-        packageId: seal.packageId,
-        packageDigest: this.#packageDigest,
-        archive: sent.info,
-        method,
-        actor: this.#options.actor,
-        now: this.#options.clock.now(),
-      }),
-    );
+    const stored = await writeStoredRecord(vault, this.#keys, {
+      packageId: seal.packageId,
+      packageDigest: this.#packageDigest,
+      archive: sent.info,
+      method,
+      actor: this.#options.actor,
+      now: this.#options.clock.now(),
+    });
     this.#advance("sealing");
-    await this.#again(() => vault.put(this.#keys.seal, sealBytes));
+    await vault.put(this.#keys.seal, sealBytes);
     await this.#finish();
     return { bytes: seal.archiveSize, alreadyStored: false, method, stored };
   }
@@ -186,14 +187,10 @@ class Push {
     this.#options.onState?.(state);
   }
 
-  #again<T>(work: () => Promise<T>): Promise<T> {
-    return retrying(this.#context.retry, this.#context.signal, work);
-  }
-
   /** True when this very seal and an archive of its size are there. A seal without its archive (somebody deleted it) is sent again. */
   async #isStored(): Promise<boolean> {
     const { vault } = this.#context;
-    const found = await this.#again(() => readStoredSeal(vault, this.#keys));
+    const found = await readStoredSeal(vault, this.#keys);
     if (found === null) return false;
     if (found.packageDigest !== this.#packageDigest) {
       throw fail(
@@ -206,7 +203,7 @@ class Push {
         },
       );
     }
-    const archive = await this.#again(() => vault.head(this.#keys.archive));
+    const archive = await vault.head(this.#keys.archive);
     return archive?.size === this.#options.seal.archiveSize;
   }
 
@@ -218,7 +215,7 @@ class Push {
       partSize: seal.partSize,
       digests: seal.parts,
       meter: byteMeter("send", archive.size, seal.archive, clock, onProgress),
-      beforeSending: (bytes) => this.#again(() => this.#context.vault.requireRoom(archive.size, bytes)),
+      beforeSending: (bytes) => this.#context.vault.requireRoom(archive.size, bytes),
       beforeCompleting: () => this.#advance("completing"),
       onRefused: async ({ number, offset, size }) => {
         this.refused = true;
@@ -261,9 +258,7 @@ class Push {
   async #sendSignatures(): Promise<void> {
     for (const file of this.#options.signatureFiles) {
       const bytes = await readSmallFile(file, LARGEST_SIGNATURE);
-      await this.#again(() =>
-        this.#context.vault.put(`${this.#keys.signaturesPrefix}${basename(file)}`, bytes),
-      );
+      await this.#context.vault.put(`${this.#keys.signaturesPrefix}${basename(file)}`, bytes);
     }
   }
 
@@ -286,7 +281,7 @@ class Push {
     const { vault } = this.#context;
     const { clock, onProgress } = this.#options;
     const { key, size } = sent.info;
-    const stored = await this.#again(() => vault.head(key));
+    const stored = await vault.head(key);
     if (stored === null || stored.size !== size) {
       throw fail(
         "OBJECT_CHANGED",

@@ -9,6 +9,7 @@ import { readFully, writeFully } from "../full-io.ts";
 import type { ObjectInfo, StoredPart, UploadRef, Vault } from "../ports.ts";
 import { READ, removeIfThere, withFile } from "../vault/folder-files.ts";
 import { digestRange, digestStored } from "../vault/pump-range.ts";
+import { confirmedDigest } from "./confirmed-digest.ts";
 import type { TransferLease, TransferState } from "./journal.ts";
 import type { LaneCount } from "./lane-count.ts";
 import { inLanes, type PartRange, partRanges } from "./part-lanes.ts";
@@ -201,7 +202,7 @@ async function receiveParts(
   missing: readonly PartRange[],
 ): Promise<void> {
   const handle = await open(partial.uploadId, READ_WRITE);
-  const receive = async ({ number, offset, size }: PartRange, stop: CancelSignal): Promise<StoredPart> => {
+  const receiveOnce = async ({ number, offset, size }: PartRange, stop: CancelSignal): Promise<string> => {
     let landed = 0;
     try {
       const sha256 = await digestStored(
@@ -217,28 +218,32 @@ async function receiveParts(
           },
         },
       );
-      const expected = seal.parts[number - 1];
-      if (sha256 !== expected) {
-        throw fail(
-          "DIGEST_MISMATCH",
-          `Part ${number} of ${object.key} in the vault differs from what was sealed. Nothing of it was kept.`,
-          "Verify the package in the vault in full; fetch it from another copy.",
-          {
-            subject: object.key,
-            details: { part: number, expected, actual: sha256 },
-          },
-        );
-      }
-      await handle.datasync();
-      return { number, size, tag: sha256 };
+      if (sha256 !== seal.parts[number - 1]) meter.add(-landed);
+      return sha256;
     } catch (error) {
       meter.add(-landed);
       throw error;
     }
   };
+  const receive = async (part: PartRange, stop: CancelSignal): Promise<StoredPart> => {
+    const { number, size } = part;
+    const expected = seal.parts[number - 1];
+    const read = () => retrying(retry, stop, () => receiveOnce(part, stop));
+    const actual = await confirmedDigest(read, expected);
+    if (actual !== expected) {
+      throw fail(
+        "DIGEST_MISMATCH",
+        `Part ${number} of ${object.key} in the vault differs from what was sealed. Nothing of it was kept.`,
+        "Verify the package in the vault in full; fetch it from another copy.",
+        { subject: object.key, details: { part: number, expected, actual } },
+      );
+    }
+    await handle.datasync();
+    return { number, size, tag: actual };
+  };
   try {
     await inLanes(missing, lanes, signal, async (part, stop) => {
-      lease.addPart(partial.key, await retrying(retry, stop, () => receive(part, stop)));
+      lease.addPart(partial.key, await receive(part, stop));
     });
     await handle.sync();
   } finally {

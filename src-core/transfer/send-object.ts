@@ -1,6 +1,7 @@
 import type { CancelSignal } from "../../src-contract/progress.ts";
 import { asFailure, fail } from "../failing.ts";
 import type { ObjectInfo, RangeSource, StoredPart, UploadRef, Vault } from "../ports.ts";
+import { digestRange } from "../vault/pump-range.ts";
 import type { TransferLease } from "./journal.ts";
 import type { Pacing } from "./pacing.ts";
 import { inLanes, type PartRange, partRanges } from "./part-lanes.ts";
@@ -41,32 +42,31 @@ export interface SentObject {
  * the end check (push-package.ts) holds its bytes against the seal.
  */
 export async function sendObject(context: SendContext, object: ObjectToSend): Promise<SentObject> {
-  const { vault, lease, retry, signal } = context;
+  const { vault, lease } = context;
   const { key, source } = object;
-  const again = <T>(work: () => Promise<T>) => retrying(retry, signal, work);
   const known = lease.uploads().find((upload) => upload.key === key);
-  const there = await again(() => vault.head(key));
+  const there = await vault.head(key);
   if (there !== null) return sentBefore(context, ofSize(there, source.size), known);
   if (source.size <= object.partSize && known === undefined) return sendWhole(context, object);
 
-  const resumed = known === undefined ? null : await again(() => reconcile(context, known, object));
+  const resumed = known === undefined ? null : await reconcile(context, known, object);
   const done = new Set(resumed?.parts.map(({ number }) => number));
   const missing = partRanges(source.size, object.partSize).filter(({ number }) => !done.has(number));
   const toSend = missing.reduce((sum, { size }) => sum + size, 0);
   object.meter.add(source.size - toSend);
   await object.beforeSending(toSend);
-  const upload = resumed?.upload ?? (await again(() => vault.beginUpload(key, source.size, object.partSize)));
+  const upload = resumed?.upload ?? (await vault.beginUpload(key, source.size, object.partSize));
   if (resumed === null) lease.addUpload(upload);
   await sendParts(context, object, upload, missing);
   object.beforeCompleting();
   const tags = lease.parts(key).map(({ tag }) => tag);
   try {
-    return { info: await again(() => complete(context, upload)), ours: true, tags };
+    return { info: await complete(context, upload), ours: true, tags };
   } catch (error) {
     if (asFailure(error).failure.code !== "OBJECT_CONFLICT") throw error;
-    await again(() => vault.abortUpload(upload));
+    await vault.abortUpload(upload);
     lease.dropUpload(key);
-    const winner = await again(() => vault.head(key));
+    const winner = await vault.head(key);
     if (winner === null) throw error;
     return { info: ofSize(winner, source.size), ours: false, tags: null };
   }
@@ -89,19 +89,52 @@ async function sendWhole(context: SendContext, object: ObjectToSend): Promise<Se
   if (source.size > 0) await source.read(0, bytes, signal);
   object.beforeCompleting();
   const sha256 = digests[0];
+  const part = { number: 1, offset: 0, size: source.size };
+  const kept = memorySource(bytes);
   try {
-    const info = await retrying(retry, signal, () =>
-      vault.put(key, bytes, { signal, ...(sha256 === undefined ? {} : { sha256 }) }),
-    );
+    const info = await retrying(retry, signal, async () => {
+      try {
+        return await vault.put(key, bytes, { signal, ...(sha256 === undefined ? {} : { sha256 }) });
+      } catch (error) {
+        throw await ofRefusal(error, part, kept, sha256);
+      }
+    });
     meter.add(bytes.length);
     meter.end();
     return { info, ours: true, tags: [info.version] };
   } catch (error) {
-    if (asFailure(error).failure.code === "DIGEST_MISMATCH") {
-      await object.onRefused({ number: 1, offset: 0, size: source.size });
-    }
+    if (asFailure(error).failure.code === "DIGEST_MISMATCH") await object.onRefused(part);
     throw error;
   }
+}
+
+function memorySource(bytes: Uint8Array): RangeSource {
+  return {
+    size: bytes.length,
+    read: async (offset, target) => target.set(bytes.subarray(offset, offset + target.length)),
+    close: async () => undefined,
+  };
+}
+
+/**
+ * What to throw for a failure of the vault. Bytes that it refused although they are the sealed ones here were damaged on their way: they are sent
+ * again, as after a lost connection.
+ */
+async function ofRefusal(
+  error: unknown,
+  { number, offset, size }: PartRange,
+  source: RangeSource,
+  sha256: string | undefined,
+): Promise<unknown> {
+  if (asFailure(error).failure.code !== "DIGEST_MISMATCH") return error;
+  const here = await digestRange(size, (at, bytes) => source.read(offset + at, bytes));
+  if (here !== sha256) return error;
+  return fail(
+    "VAULT_UNREACHABLE",
+    `Part ${number} was sent as it was sealed and arrived damaged at the vault, which refused it.`,
+    "Check the network and what lies between this device and the vault, then run the same command again.",
+    { cause: error, details: { part: number, reason: "damaged on the way" } },
+  );
 }
 
 function ofSize(info: ObjectInfo, size: number): ObjectInfo {
@@ -178,8 +211,9 @@ async function sendParts(
       );
     } catch (error) {
       meter.add(-bytes);
-      if (asFailure(error).failure.code === "DIGEST_MISMATCH") refused ??= part;
-      throw error;
+      const failure = await lanes.holding(() => ofRefusal(error, part, source, digests[part.number - 1]));
+      if (asFailure(failure).failure.code === "DIGEST_MISMATCH") refused ??= part;
+      throw failure;
     }
   };
   try {

@@ -1,0 +1,78 @@
+import type { CancelSignal } from "../../src-contract/progress.ts";
+import type { ObjectInfo, Vault } from "../ports.ts";
+import { type RetryPolicy, retrying } from "./retry.ts";
+
+/** A vault whose small requests are tried again by a policy. */
+interface SteadyVault extends Vault {
+  /** The vault whose calls are tried once. */
+  readonly once: Vault;
+}
+
+/**
+ * The same vault, whose small requests are tried again as the policy says; each of them may be repeated safely, since everything is create-only.
+ * Bodies of parts and ranges are tried once: whoever counts their bytes tries them again. A vault that had another policy gets this one instead.
+ */
+export function withRetry(vault: Vault, policy: RetryPolicy, signal?: CancelSignal): Vault {
+  const once = "once" in vault ? (vault as SteadyVault).once : vault;
+  const again = <T>(work: () => Promise<T>, own: CancelSignal | undefined = signal): Promise<T> =>
+    retrying(policy, own, work);
+  const steady: SteadyVault = {
+    ...once,
+    once,
+    put: (key, bytes, options = {}) =>
+      again(() => once.put(key, bytes, { ...options, signal: options.signal ?? signal }), options.signal),
+    beginUpload: (key, size, partSize, options = {}) =>
+      again(
+        () => once.beginUpload(key, size, partSize, { ...options, signal: options.signal ?? signal }),
+        options.signal,
+      ),
+    listParts: (upload, own = signal) => again(() => once.listParts(upload, own), own),
+    completeUpload: (upload, parts, own = signal) =>
+      again(() => once.completeUpload(upload, parts, own), own),
+    abortUpload: (upload) => again(() => once.abortUpload(upload)),
+    listUploads: (prefix) =>
+      resumed(
+        () => once.listUploads(prefix),
+        ({ key, uploadId }) => `${key}\0${uploadId}`,
+        (work) => again(work),
+      ),
+    getRange: (object, offset, target, own = signal) =>
+      again(() => once.getRange(object, offset, target, own), own),
+    head: (key, own = signal) => again(() => once.head(key, own), own),
+    list: (prefix, own = signal) =>
+      resumed(
+        () => once.list(prefix, own),
+        ({ key }: ObjectInfo) => key,
+        (work) => again(work, own),
+      ),
+    delete: (key) => again(() => once.delete(key)),
+    requireRoom: (size, toSend) => again(() => once.requireRoom(size, toSend)),
+  };
+  return steady;
+}
+
+/** A listing that begins anew after a failure and answers nothing twice. */
+async function* resumed<T>(
+  list: () => AsyncIterable<T>,
+  nameOf: (item: T) => string,
+  again: <R>(work: () => Promise<R>) => Promise<R>,
+): AsyncGenerator<T> {
+  const given = new Set<string>();
+  let items = list()[Symbol.asyncIterator]();
+  const next = async (): Promise<IteratorResult<T>> => {
+    try {
+      return await items.next();
+    } catch (error) {
+      items = list()[Symbol.asyncIterator]();
+      throw error;
+    }
+  };
+  for (;;) {
+    const result = await again(next);
+    if (result.done === true) return;
+    const name = nameOf(result.value);
+    if (given.has(name)) continue;
+    given.add(name);
+    yield result.value;
+  }
+}
