@@ -1,7 +1,8 @@
 import { defineConfig, type Plugin } from "vite";
 
-/** Files that threads load by URL; each becomes an entry of its own beside main.js. */
+/** Files that threads and processes load by URL; each becomes an entry of its own beside main.js. */
 const THREADS = [
+  "src-core/credentials/keychain-process.ts",
   "src-core/digest/hash-worker.ts",
   "src-core/package/extract-thread.ts",
   "src-core/package/repack-thread.ts",
@@ -29,7 +30,7 @@ const flatUrls: Plugin = {
 /** Bundles the command line and its threads into dist/, for its start-up: a tenth of the files to open. */
 export default defineConfig({
   plugins: [flatUrls],
-  ssr: { noExternal: true, external: ["better-sqlite3"] },
+  ssr: { noExternal: true, external: ["@napi-rs/keyring", "better-sqlite3"] },
   build: {
     ssr: true,
     target: "node22",
