@@ -1,11 +1,11 @@
 import type { Clock } from "../ports.ts";
 
-/** A lane more must bring this much more throughput to be kept; less is noise. */
+/** Throughput that changed by less than this is noise. */
 const WORTH_A_LANE = 1.05;
 const A_LANE_TOO_MANY = 0.9;
 
 /**
- * How many parts go at once. Climbs by one while that brings throughput, goes back by one when it costs some, and halves when the store asks
+ * How many parts go at once. Goes on by one while that brings throughput, turns round when it costs some, and halves when the store asks
  * for less or the connection fails (additive increase, multiplicative decrease, as RFC 5681 has it for TCP).
  */
 export class LaneCount {
@@ -16,6 +16,7 @@ export class LaneCount {
   #bytes = 0;
   #parts = 0;
   #rate = 0;
+  #step = 1;
   #held = 0;
 
   constructor({ first, most }: { readonly first: number; readonly most: number }, clock: Clock) {
@@ -45,9 +46,10 @@ export class LaneCount {
     this.#parts += 1;
     if (this.#parts < this.#current) return;
     const rate = this.#bytes / Math.max(1, this.#clock.now() - this.#began);
-    if (rate >= this.#rate * WORTH_A_LANE) this.#set(this.#current + 1);
-    else if (rate < this.#rate * A_LANE_TOO_MANY) this.#set(this.#current - 1);
-    else this.#set(this.#current);
+    const better = rate >= this.#rate * WORTH_A_LANE;
+    const worse = rate < this.#rate * A_LANE_TOO_MANY;
+    if (worse) this.#step = -this.#step;
+    this.#set(better || worse ? this.#current + this.#step : this.#current);
     this.#rate = rate;
   }
 
@@ -55,6 +57,7 @@ export class LaneCount {
   throttled(): void {
     this.#set(Math.floor(this.#current / 2));
     this.#rate = 0;
+    this.#step = 1;
   }
 
   #set(lanes: number): void {
