@@ -45,4 +45,8 @@ export const PACKAGE_COLUMNS: readonly Column<PackageSummary>[] = [
   },
   { heading: "VAULT", cell: (summary) => visible(summary.storedIn ?? "-") },
   { heading: "SEALED", cell: (summary) => timeText(summary.sealed) },
+  {
+    heading: "VERIFIED",
+    cell: (summary) => (summary.lastVerified === null ? "-" : timeText(summary.lastVerified)),
+  },
 ];

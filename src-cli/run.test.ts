@@ -32,6 +32,7 @@ const summary: PackageSummary = {
   retentionClass: null,
   holding: "held",
   storedIn: null,
+  lastVerified: null,
   files: 2,
   payloadSize: 2048,
   archiveSize: 10240,

@@ -201,6 +201,8 @@ export interface PackageSummary {
   readonly holding: "held" | "reference" | "remote";
   /** Name of the vault where seal.json was seen, else null. */
   readonly storedIn: string | null;
+  /** When its bytes were last read, wherever, and found to be the sealed ones; null when this device never did. An attestation is no such time. */
+  readonly lastVerified: string | null;
   readonly files: number;
   readonly payloadSize: number;
   readonly archiveSize: number;

@@ -24,7 +24,7 @@ import { systemClock, uuidV7 } from "./identity.ts";
 import type { OpenedVault } from "./open-vault.ts";
 import { settleAbandonedBuilds } from "./package/build-journal.ts";
 import { packageFaults, reconcileCatalog, requireLedger } from "./package/package-faults.ts";
-import { programVersion, storedIn } from "./package/package-store.ts";
+import { programVersion, withRecords } from "./package/package-store.ts";
 import { throttled } from "./throttle.ts";
 import { addFolderVault, listVaults, openVaultByName } from "./vault/vault-registry.ts";
 
@@ -128,10 +128,7 @@ function calls(core: Core): OpenedVault {
     packageList: method(core, "packageList", async ({ engagement }, _options, warn) => {
       if (engagement !== undefined) engagementById(core, engagement);
       for (const { failure } of await packageFaults(core)) warn(failure);
-      return listPackages(core.catalog, engagement).map((row) => ({
-        ...row,
-        storedIn: storedIn(core, row.id),
-      }));
+      return listPackages(core.catalog, engagement).map((row) => withRecords(core, row));
     }),
     packageShow: method(core, "packageShow", async (request) => {
       const { showPackage } = await import("./package/package-queries.ts");

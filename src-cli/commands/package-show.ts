@@ -13,6 +13,7 @@ function detailText(detail: PackageDetail, paint: Paint): string {
   let text = `${paint("strong", visible(detail.id))}\n\n`;
   text += fields([
     ...packageFields(detail),
+    ["Last verified", detail.lastVerified === null ? "never on this device" : timeText(detail.lastVerified)],
     ["Parts", `${amountText(seal.parts.length, "part")} of ${sizeText(seal.partSize)}`],
     ["Folder", detail.folder === null ? null : visible(detail.folder)],
     ["Producer", manifest.producer === undefined ? null : visible(manifest.producer)],

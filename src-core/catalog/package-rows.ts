@@ -18,8 +18,8 @@ interface Row {
   readonly package_digest: string;
 }
 
-/** A catalog row as people see it, but for where it is stored, which the ledger knows. */
-export type CatalogedPackage = Omit<PackageSummary, "storedIn">;
+/** A catalog row as people see it, but for what the ledger knows: where it is stored and when it was verified. */
+export type CatalogedPackage = Omit<PackageSummary, "storedIn" | "lastVerified">;
 
 export function putPackage(
   catalog: Db,

@@ -6,7 +6,7 @@ import type { Seal } from "../../src-contract/seal.ts";
 import type { PackageSummary } from "../../src-contract/vault-api.ts";
 import { openFileSource } from "../archive/file-source.ts";
 import { VirtualTar } from "../archive/virtual-tar.ts";
-import { findPackages, putPackage } from "../catalog/package-rows.ts";
+import { type CatalogedPackage, findPackages, putPackage } from "../catalog/package-rows.ts";
 import type { Core } from "../core.ts";
 import { digestFile } from "../digest/digest-file.ts";
 import { exists } from "../durable-files.ts";
@@ -191,7 +191,12 @@ export function resolvePackage(core: Core, ref: string): PackageSummary {
       { subject: ref, details: { candidates: found.map((row) => row.id) } },
     );
   }
-  return { ...first, storedIn: storedIn(core, first.id) };
+  return withRecords(core, first);
+}
+
+/** A package of the catalog with what the ledger knows of it. */
+export function withRecords(core: Core, row: CatalogedPackage): PackageSummary {
+  return { ...row, storedIn: storedIn(core, row.id), lastVerified: lastVerified(core, row) };
 }
 
 export function storedIn(core: Core, packageId: string): string | null {
@@ -201,6 +206,16 @@ export function storedIn(core: Core, packageId: string): string | null {
     )
     .get(packageId);
   return row?.vault ?? null;
+}
+
+/** A verdict is `valid` only where bytes were read; what a store attests has a word of its own. */
+function lastVerified(core: Core, { id, packageDigest: digest }: CatalogedPackage): string | null {
+  const row = core.ledger
+    .prepare<[string, string], { time: string }>(
+      "SELECT time FROM fixity_checks WHERE package_id = ? AND package_digest = ? AND verdict = 'valid' ORDER BY id DESC LIMIT 1",
+    )
+    .get(id, digest);
+  return row?.time ?? null;
 }
 
 /** Removes a folder of ours with all that is in it. */
