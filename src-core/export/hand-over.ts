@@ -42,7 +42,7 @@ export async function handOver(
       await mkdir(draft);
       const archivePath = await fetchArchive(core, place, draft, options);
       const { seal, packageDigest } = place;
-      await requireSoundArchive(core, { archivePath, seal, packageDigest }, options);
+      await requireSoundArchive(core, { archivePath, seal, packageDigest, partsVerified: true }, options);
       appendEvent(core.ledger, {
         time: rfc3339FromMs(core.clock.now()),
         type: "handed-over",

@@ -97,10 +97,10 @@ async function pullWhole(
     await mkdir(scratch, { recursive: true }).catch((error: unknown) => {
       throw writeFailure(error, to);
     });
-    const archive = await fetchInto(core, place, scratch, options);
+    const { archive, partsVerified } = await fetchInto(core, place, scratch, options);
     try {
       const { packageDigest } = place;
-      await requireSoundArchive(core, { archivePath: archive, seal, packageDigest }, options);
+      await requireSoundArchive(core, { archivePath: archive, seal, packageDigest, partsVerified }, options);
       const content = as === "bag" ? await unpack(archive, name, scratch, options) : archive;
       throwIfCancelled(options.signal);
       const signatures = join(scratch, `${name}.signatures`);
@@ -138,14 +138,16 @@ async function fetchInto(
   place: PackagePlace,
   scratch: string,
   options: CallOptions,
-): Promise<string> {
-  if (await exists(sealPath(place, scratch))) return join(scratch, place.seal.archive);
+): Promise<{ readonly archive: string; readonly partsVerified: boolean }> {
+  if (await exists(sealPath(place, scratch))) {
+    return { archive: join(scratch, place.seal.archive), partsVerified: false };
+  }
   if (!isFetched(place)) {
     // A copy of what is on this device is not journalled: it begins anew.
     for (const entry of await readdir(scratch)) await removeFolder(join(scratch, entry));
   }
   try {
-    return await fetchArchive(core, place, scratch, options);
+    return { archive: await fetchArchive(core, place, scratch, options), partsVerified: true };
   } catch (error) {
     if ((await readdir(scratch)).length === 0) await rmdir(scratch);
     throw error;

@@ -11,12 +11,21 @@ import { verifyArchive } from "../verify/verify-archive.ts";
  */
 export async function requireSoundArchive(
   core: Core,
-  archive: { readonly archivePath: string; readonly seal: Seal; readonly packageDigest: string },
+  archive: {
+    readonly archivePath: string;
+    readonly seal: Seal;
+    readonly packageDigest: string;
+    /** Every part was held against the seal as it was written, just now. */
+    readonly partsVerified?: boolean;
+  },
   options: CallOptions,
 ): Promise<void> {
-  const { archivePath, seal, packageDigest } = archive;
+  const { archivePath, seal, packageDigest, partsVerified = false } = archive;
   const known = sealedHere(core, seal.packageId, packageDigest);
-  const { findings } = await verifyArchive({ archivePath, seal, full: !known, known }, options);
+  const { findings } = await verifyArchive(
+    { archivePath, seal, full: !known, known, partsVerified },
+    options,
+  );
   const errors = findings.filter((finding) => finding.severity === "error");
   const [first] = errors;
   if (first === undefined) return;

@@ -29,6 +29,8 @@ export interface ArchiveToVerify {
    * not computed again then.
    */
   readonly known: boolean;
+  /** Whoever wrote the archive has held every part against the seal: they are not read again. */
+  readonly partsVerified?: boolean;
 }
 
 /**
@@ -58,7 +60,7 @@ export async function verifyArchive(
     // All at once: each file, and the archive, is one chain of work that no second core can share.
     const [layout, badParts, ofFiles, ofArchive] = await Promise.all([
       layoutChecked,
-      verifyParts(pool, archivePath, seal, size, options),
+      request.partsVerified === true ? [] : verifyParts(pool, archivePath, seal, size, options),
       full ? layoutChecked.then((found) => verifyFiles(pool, archivePath, found, () => true, options)) : [],
       full && !request.known && size === seal.archiveSize
         ? verifyArchiveDigest(pool, archivePath, seal, options)
