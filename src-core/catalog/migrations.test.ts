@@ -107,6 +107,7 @@ test("a migration that leaves a reference without its row is refused whole", () 
 
 describe("0050 s3 vaults", () => {
   const file = () => join(folder, "ledger.db");
+  const until50 = ledgerMigrations.filter(({ number }) => number <= 50);
   const TABLES = [
     "vaults",
     "engagements",
@@ -152,7 +153,7 @@ describe("0050 s3 vaults", () => {
 
   test("keeps every row of every table, and the references hold from then on", () => {
     const before = ledgerBefore();
-    const db = database(ledgerMigrations, "ledger.db");
+    const db = database(until50, "ledger.db");
     expect(rowsOf(db)).toEqual(migrated(before));
     expect(db.pragma("foreign_keys", { simple: true })).toBe(1);
     expect(db.pragma("integrity_check", { simple: true })).toBe("ok");
@@ -161,7 +162,7 @@ describe("0050 s3 vaults", () => {
   });
 
   test("takes an S3 vault, each place once, and nothing half described", () => {
-    const db = database(ledgerMigrations, "ledger.db");
+    const db = database(until50, "ledger.db");
     const add = (name: string, kind: string, location: string, more: string) =>
       db.exec(
         `INSERT INTO vaults (name, kind, location, added, marker, settings, credentials) VALUES ('${name}', '${kind}', '${location}', 'now', ${more})`,
@@ -185,6 +186,7 @@ describe("0050 s3 vaults", () => {
         `import { openDatabase } from ${url("./database.ts")};
          import { ledgerMigrations } from ${url("./ledger-migrations/index.ts")};
          const file = ${JSON.stringify(file())};
+         const until50 = ledgerMigrations.filter(({ number }) => number <= 50);
          ${script}`,
       ],
       { stdio: ["ignore", "pipe", "inherit"], timeout: 30_000 },
@@ -206,7 +208,7 @@ describe("0050 s3 vaults", () => {
     const before = ledgerBefore();
     const { signal } = await run(`
       const die = () => process.kill(process.pid, "SIGKILL");
-      openDatabase(file, ledgerMigrations.map((migration) => (migration.number === 50 ? { ...migration, ${up} } : migration)), true);`);
+      openDatabase(file, until50.map((migration) => (migration.number === 50 ? { ...migration, ${up} } : migration)), true);`);
     expect(signal).toBe("SIGKILL");
     const old = openDatabase(
       file(),
@@ -215,7 +217,7 @@ describe("0050 s3 vaults", () => {
     );
     expect(rowsOf(old)).toEqual(before);
     old.close();
-    expect(rowsOf(database(ledgerMigrations, "ledger.db"))).toEqual(migrated(before));
+    expect(rowsOf(database(until50, "ledger.db"))).toEqual(migrated(before));
   });
 
   test("processes that open the old ledger at once migrate it once", async () => {
@@ -228,12 +230,78 @@ describe("0050 s3 vaults", () => {
         import { existsSync, writeFileSync } from "node:fs";
         writeFileSync(${up} + ${number}, "");
         while (![${numbers}].every((other) => existsSync(${up} + other))) await new Promise((resolve) => setTimeout(resolve, 1));
-        const db = openDatabase(file, ledgerMigrations, true);
+        const db = openDatabase(file, until50, true);
         console.log(db.pragma("foreign_keys", { simple: true }), db.prepare("SELECT count(*) FROM engagements JOIN vaults ON vault = vaults.name").pluck().get());
         db.close();`),
     );
     expect((await Promise.all(opened)).map(({ out }) => out)).toEqual(Array(4).fill("1 1\n"));
-    expect(rowsOf(database(ledgerMigrations, "ledger.db"))).toEqual(migrated(before));
+    expect(rowsOf(database(until50, "ledger.db"))).toEqual(migrated(before));
+  });
+});
+
+describe("0060 transfer queue", () => {
+  const file = () => join(folder, "ledger.db");
+
+  function ledgerBefore(): void {
+    const db = openDatabase(
+      file(),
+      ledgerMigrations.filter(({ number }) => number < 60),
+      true,
+    );
+    const digest = "ab".repeat(32);
+    const key = "engagements/acme-2026/packages/01938c7e-7b3a-7000-8000-000000000001/site-a.tar";
+    const transfer = db.prepare(
+      "INSERT INTO transfers (id, direction, vault, target, package_id, package_digest, state, cause, created, updated) VALUES (?, ?, ?, ?, 'p', ?, ?, ?, 1, 2)",
+    );
+    const cause = '{"code":"VAULT_UNREACHABLE","message":"It is away."}';
+    transfer.run("sending", "push", "office", key, digest, "sending-archive", cause);
+    transfer.run("stored", "push", "spare", key, digest, "stored", null);
+    transfer.run("pulling", "pull", "", "/review/.strongroom-pull-p", digest, "queued", null);
+    db.exec(`
+      INSERT INTO transfer_objects VALUES ('sending', '${key}', 'upload', 10, 4);
+      INSERT INTO transfer_parts VALUES ('sending', '${key}', 1, 4, 'tag');`);
+    db.close();
+  }
+
+  test("a push tells its engagement, name and size; nothing is paused, and what was noted is kept", () => {
+    ledgerBefore();
+    const db = database(ledgerMigrations, "ledger.db");
+    const told = db.prepare(
+      "SELECT id, engagement, package_name, bytes_total, parts_total, state, cause IS NULL AS well, created, updated FROM transfers ORDER BY id",
+    );
+    const times = { created: 1, updated: 2 };
+    const push = { engagement: "acme-2026", package_name: "site-a", ...times };
+    expect(told.all()).toEqual([
+      {
+        ...{ id: "pulling", engagement: "", package_name: "", bytes_total: null, parts_total: null },
+        ...{ state: "queued", well: 1, ...times },
+      },
+      { id: "sending", ...push, bytes_total: 10, parts_total: 3, state: "sending-archive", well: 0 },
+      { id: "stored", ...push, bytes_total: null, parts_total: null, state: "stored", well: 1 },
+    ]);
+    expect(
+      db
+        .prepare(
+          "SELECT DISTINCT priority, paused, wish, bytes_done, retry_at, folder, form, lease_token FROM transfers",
+        )
+        .all(),
+    ).toEqual([
+      {
+        ...{ priority: 0, paused: 0, wish: null, bytes_done: 0 },
+        ...{ retry_at: null, folder: null, form: null, lease_token: null },
+      },
+    ]);
+    expect(db.prepare("SELECT number, size, tag FROM transfer_parts").all()).toEqual([
+      { number: 1, size: 4, tag: "tag" },
+    ]);
+  });
+
+  test("takes only wishes and forms that are known", () => {
+    ledgerBefore();
+    const db = database(ledgerMigrations, "ledger.db");
+    expect(() => db.exec("UPDATE transfers SET wish = 'sleep'")).toThrow(/CHECK/);
+    expect(() => db.exec("UPDATE transfers SET form = 'zip'")).toThrow(/CHECK/);
+    expect(() => db.exec("UPDATE transfers SET paused = 2")).toThrow(/CHECK/);
   });
 });
 
