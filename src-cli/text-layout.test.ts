@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { fields, table } from "./text-layout.ts";
+import { fields, table, wrapped } from "./text-layout.ts";
 
 test("a table aligns text left and figures right, wide characters included", () => {
   const rows = [
@@ -26,4 +26,17 @@ test("fields align their values and leave out what is null", () => {
       ["Engagement", "y"],
     ]),
   ).toBe("  Name        x\n  Engagement  y\n");
+});
+
+test("long text is broken between words, as narrow as its words allow", () => {
+  expect(wrapped("the store keeps 日本 and checks it", 15)).toEqual([
+    "the store keeps",
+    "日本 and checks",
+    "it",
+  ]);
+  expect(wrapped("https://s3.example.org/evidence is a word", 10)).toEqual([
+    "https://s3.example.org/evidence",
+    "is a word",
+  ]);
+  expect(wrapped("", 10)).toEqual([""]);
 });

@@ -38,3 +38,16 @@ export function fields(pairs: readonly (readonly [string, string | null])[], ind
   const widest = Math.max(0, ...shown.map(([label]) => columnsOf(label)));
   return shown.map(([label, value]) => `${indent}${padded(label, widest, "left")}  ${value}\n`).join("");
 }
+
+/** Visible text in lines of at most so many columns, broken between words; a word that is longer stands alone. */
+export function wrapped(text: string, columns: number): readonly string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && columnsOf(line) + 1 + columnsOf(word) > columns) {
+      lines.push(line);
+      line = word;
+    } else line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}

@@ -10,6 +10,8 @@ export interface OpenOptions {
   /** The state folder; else `$STRONGROOM_HOME` or the platform's. */
   readonly home?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** `env` or `profile:NAME`: where S3 vaults get their credentials in this run, instead of where each keeps them. */
+  readonly credentials?: string;
   /** The call that will come first, where that is known: its threads start while the rest is loaded. */
   readonly first?: RequestName;
 }
@@ -25,6 +27,6 @@ export function openVault(options: OpenOptions = {}): Promise<Outcome<OpenedVaul
     if (options.first === "verify") startHashing();
     if (options.first === "packageBuild") startThreads(SEAL_THREAD, 1);
     const { openCalls } = await import("./vault-calls.ts");
-    return openCalls(options.home ?? homeFolder(options.env ?? process.env));
+    return openCalls(options.home ?? homeFolder(options.env ?? process.env), options);
   });
 }

@@ -12,6 +12,9 @@ import { databaseFailure, openDatabase } from "./catalog/database.ts";
 import { ledgerMigrations } from "./catalog/ledger-migrations/index.ts";
 import { listPackages } from "./catalog/package-rows.ts";
 import type { Core } from "./core.ts";
+import { parseCredentialSource } from "./credentials/credential-source.ts";
+import { createKeychain } from "./credentials/keychain.ts";
+import { VaultCredentials } from "./credentials/vault-credentials.ts";
 import {
   createEngagement,
   engagementById,
@@ -21,16 +24,17 @@ import {
 import { asFailure, fail, toOutcome } from "./failing.ts";
 import { openHome } from "./home.ts";
 import { systemClock, uuidV7 } from "./identity.ts";
-import type { OpenedVault } from "./open-vault.ts";
+import type { OpenedVault, OpenOptions } from "./open-vault.ts";
 import { settleAbandonedBuilds } from "./package/build-journal.ts";
 import { packageFaults, reconcileCatalog, requireLedger } from "./package/package-faults.ts";
 import { programVersion, withRecords } from "./package/package-store.ts";
 import { throttled } from "./throttle.ts";
-import { addFolderVault, listVaults, openVaultByName } from "./vault/vault-registry.ts";
+import { OpenedStores } from "./vault/opened-stores.ts";
+import { addFolderVault, listVaults, probeVault } from "./vault/vault-registry.ts";
 
 /** Opens the core in this state folder and settles what a killed process left behind. Throws what `openVault` answers. */
-export async function openCalls(folder: string): Promise<OpenedVault> {
-  const core = await openCore(folder);
+export async function openCalls(folder: string, options: OpenOptions): Promise<OpenedVault> {
+  const core = await openCore(folder, options);
   try {
     await onDatabase(core.home.ledger, () => settleAbandonedBuilds(core));
     await onDatabase(core.home.catalog, () => reconcileCatalog(core));
@@ -41,7 +45,8 @@ export async function openCalls(folder: string): Promise<OpenedVault> {
   }
 }
 
-async function openCore(folder: string): Promise<Core> {
+async function openCore(folder: string, options: OpenOptions): Promise<Core> {
+  const credentials = vaultCredentials(options);
   const home = await openHome(folder);
   const ledger = openDatabase(home.ledger, ledgerMigrations, true);
   try {
@@ -51,6 +56,8 @@ async function openCore(folder: string): Promise<Core> {
       home,
       ledger,
       catalog,
+      credentials,
+      stores: new OpenedStores(),
       clock: systemClock,
       newId: uuidV7(systemClock),
       program,
@@ -60,6 +67,12 @@ async function openCore(folder: string): Promise<Core> {
     ledger.close();
     throw error;
   }
+}
+
+function vaultCredentials({ env = process.env, credentials }: OpenOptions): VaultCredentials {
+  const found = new VaultCredentials({ keychain: createKeychain({ env }), env });
+  if (credentials !== undefined) found.override(parseCredentialSource(credentials));
+  return found;
 }
 
 /** Names the database that a fault of SQLite is about. */
@@ -72,6 +85,7 @@ async function onDatabase(file: string, work: () => Promise<unknown>): Promise<v
 }
 
 function closeCore(core: Core): void {
+  core.stores.close();
   core.catalog.close();
   core.ledger.close();
 }
@@ -163,10 +177,16 @@ function calls(core: Core): OpenedVault {
       return exportPackageManifest(core, request, options);
     }),
     vaultAddFolder: method(core, "vaultAddFolder", (request) => addFolderVault(core, request)),
+    vaultAddS3: method(core, "vaultAddS3", async (request, _options, warn) => {
+      const { addS3Vault } = await import("./vault/s3-registration.ts");
+      return addS3Vault(core, request, warn);
+    }),
+    vaultSetCredentials: method(core, "vaultSetCredentials", async (request, _options, warn) => {
+      const { setVaultCredentials } = await import("./vault/s3-registration.ts");
+      return setVaultCredentials(core, request, warn);
+    }),
     vaultList: method(core, "vaultList", () => listVaults(core)),
-    vaultHealth: method(core, "vaultHealth", async ({ name }) =>
-      (await openVaultByName(core, name)).health(),
-    ),
+    vaultHealth: method(core, "vaultHealth", ({ name }) => probeVault(core, name)),
     backup: method(core, "backup", async (request, options, warn) => {
       const { makeBackup } = await import("./backup/make-backup.ts");
       return makeBackup(core, request, options, warn);

@@ -6,6 +6,7 @@ import type { BackupResult, ParsedRequest } from "../../src-contract/vault-api.t
 import { openDatabase } from "../catalog/database.ts";
 import { ledgerMigrations } from "../catalog/ledger-migrations/index.ts";
 import type { Core } from "../core.ts";
+import type { KeychainSource } from "../credentials/credential-source.ts";
 import { appendEvent } from "../custody/custody-log.ts";
 import { inDraftFolder } from "../draft-folder.ts";
 import { exists, syncFolder } from "../durable-files.ts";
@@ -14,6 +15,7 @@ import { packageFaults } from "../package/package-faults.ts";
 import { draftFolder, packageFolder, removeFolder } from "../package/package-store.ts";
 import { parseSeal } from "../package/seal-file.ts";
 import { rfc3339FromMs } from "../package/times.ts";
+import { vaultRows } from "../vault/vault-rows.ts";
 import { type Backup, backupSchema, copyFolder, digestFolder } from "./backup-files.ts";
 
 /** Work that was under way when the backup was made is not taken over: its processes and drafts are elsewhere. */
@@ -40,7 +42,32 @@ export async function restoreBackup(
     restoreLedger(core, ledger);
   });
   for (const { failure } of await packageFaults(core)) warn(failure);
+  await warnOfSecrets(core, warn);
   return { folder, packages: backup.packages, notHeld: backup.notHeld };
+}
+
+/** A backup holds no secrets: they are in the keychain of the device where they were given, which need not be this one. */
+async function warnOfSecrets(core: Core, warn: (warning: Failure) => void): Promise<void> {
+  for (const row of vaultRows(core)) {
+    if (row.kind !== "s3" || row.credentials.kind !== "keychain") continue;
+    const why = await whyNoSecret(core, row.credentials);
+    if (why === null) continue;
+    warn({
+      code: "CREDENTIALS_MISSING",
+      message: `Vault ${row.name} is back without its secret: ${why}`,
+      nextStep: `Give it credentials with: strongroom vault set-credentials ${row.name}; or use --credentials env or --credentials profile:NAME.`,
+      subject: row.name,
+    });
+  }
+}
+
+async function whyNoSecret(core: Core, source: KeychainSource): Promise<string | null> {
+  try {
+    const found = await core.credentials.read(source);
+    return found === null ? "no backup holds secrets, and this device's keychain has none for it." : null;
+  } catch (error) {
+    return asFailure(error).failure.message;
+  }
 }
 
 async function restorePackages(

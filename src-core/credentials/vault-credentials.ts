@@ -73,19 +73,25 @@ export class VaultCredentials {
    * asked for now.
    */
   provider(vault: string, kept: CredentialSource): CredentialProvider {
-    return async () => {
-      const source = this.sourceOf(vault, kept);
-      const found = await this.#find(vault, source);
-      const fault = keyFault(found);
-      if (fault === null) return found;
-      throw missing(
-        vault,
-        `The credentials of vault ${vault} (${sourceText(source)}) cannot be used: ${fault}.`,
-        source.kind === "keychain"
-          ? `Give them again with: strongroom vault set-credentials ${vault}`
-          : "Correct them where they come from.",
-      );
-    };
+    return () => this.#usable(vault, this.sourceOf(vault, kept));
+  }
+
+  /** As `provider`, for a source that is to be tried before it is kept: just that one, whatever overrides say. */
+  trial(vault: string, source: CredentialSource): CredentialProvider {
+    return () => this.#usable(vault, source);
+  }
+
+  async #usable(vault: string, source: CredentialSource): Promise<StoreCredentials> {
+    const found = await this.#find(vault, source);
+    const fault = keyFault(found);
+    if (fault === null) return found;
+    throw missing(
+      vault,
+      `The credentials of vault ${vault} (${sourceText(source)}) cannot be used: ${fault}.`,
+      source.kind === "keychain"
+        ? `Give them again with: strongroom vault set-credentials ${vault}`
+        : "Correct them where they come from.",
+    );
   }
 
   async #find(vault: string, source: CredentialSource): Promise<StoreCredentials> {
