@@ -1,0 +1,28 @@
+import type { HealthProbe, VaultHealth } from "../../src-contract/vault-api.ts";
+
+/** What an endpoint honours. Several stores take a header with 200 and ignore it, so that only what a probe has seen counts. */
+export interface S3Capabilities {
+  /** A body whose SHA-256 is not the `x-amz-content-sha256` of its request is refused. */
+  readonly digestOnWrite: boolean;
+  /** `If-None-Match: *` of PutObject. */
+  readonly createOnly: boolean;
+  /** The same of CompleteMultipartUpload. */
+  readonly createOnlyMultipart: boolean;
+  /** SHA-256 checksums are verified, kept and answered. */
+  readonly checksums: boolean;
+  /** ETags are MD5: of the bytes, and of the parts' MD5 for a multi-part object. */
+  readonly etag: boolean;
+}
+
+/** As the last probe found; nothing is taken for granted where there was none. */
+export function capabilitiesOf(known: VaultHealth | null): S3Capabilities {
+  const seen = (name: HealthProbe["name"]) =>
+    known?.probes.some((probe) => probe.name === name && probe.result === "ok") ?? false;
+  return {
+    digestOnWrite: seen("digest on write"),
+    createOnly: seen("create only"),
+    createOnlyMultipart: seen("create only, multipart"),
+    checksums: seen("checksums"),
+    etag: seen("etag"),
+  };
+}

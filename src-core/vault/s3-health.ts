@@ -1,0 +1,233 @@
+import { createHash, randomBytes } from "node:crypto";
+import type { HealthProbe, VaultHealth } from "../../src-contract/vault-api.ts";
+import { asFailure, FailureError } from "../failing.ts";
+import { probeLockState, probePublicAccess, probeVersioning } from "./s3-bucket-state.ts";
+import type { StoreClient } from "./s3-client.ts";
+import { StoreRefusal } from "./s3-failures.ts";
+import { rootOf } from "./s3-keys.ts";
+import { ProbeObjects, probeLock } from "./s3-probe-objects.ts";
+import { s3Location } from "./s3-settings.ts";
+import { bareEtag, compositeEtag, tagOf } from "./s3-tags.ts";
+
+export type Found = Omit<HealthProbe, "name">;
+type Name = HealthProbe["name"];
+
+/** What is found out by writing; unknown where nothing may be written. */
+const BY_WRITING = [
+  "digest on write",
+  "create only",
+  "create only, multipart",
+  "checksums",
+  "etag",
+  "delete",
+] as const;
+
+/**
+ * Tries what an S3 vault makes use of, with small objects of its own that it takes away again; what could not be taken away is told under `delete`.
+ * Never throws for what the store does not do: that is the result. `fit` means that it can be read; whether it can be written to is `writable`.
+ */
+export async function probeStore(client: StoreClient): Promise<VaultHealth> {
+  const probes: HealthProbe[] = [];
+  const note = (name: Name, found: Found) => probes.push({ name, ...found });
+  const health = (): VaultHealth => ({
+    fit: probes.some(({ name, result }) => name === "reachable" && result !== "failed"),
+    freeBytes: null,
+    maxFileBytes: null,
+    caseSensitive: true,
+    probes,
+  });
+
+  note("reachable", await probeReachable(client));
+  if (!health().fit) return health();
+  const versioning = await attempt(() => probeVersioning(client));
+  const lock = await attemptLock(client);
+  const objects = new ProbeObjects(client);
+  if (lock.byDefault) objects.lock = probeLock();
+  const bytes = randomBytes(1024);
+
+  const writable = await attempt(() => probeWritable(objects, bytes));
+  note("writable", writable);
+  if (writable.result === "ok") {
+    note("digest on write", await attempt(() => probeDigest(objects)));
+    note("create only", await attempt(() => probeCreateOnly(objects)));
+    const multipart = await probeMultipart(objects, bytes);
+    for (const [name, found] of multipart) note(name, found);
+    const { found, lockHeld } = await removeProbes(objects);
+    note("delete", found);
+    note("versioning", versioning);
+    note("object lock", lock.byDefault && !lockHeld ? NOT_HELD : lock.found);
+  } else {
+    for (const name of BY_WRITING) note(name, unknown("not tried, since nothing can be written"));
+    note("versioning", versioning);
+    note("object lock", lock.found);
+  }
+  note("public access", await attempt(() => probePublicAccess(client)));
+  return health();
+}
+
+const NOT_HELD: Found = {
+  result: "limited",
+  detail: "a lock is set by default, but an object under it could be deleted",
+};
+
+export function ok(detail: string): Found {
+  return { result: "ok", detail };
+}
+
+export function limited(detail: string): Found {
+  return { result: "limited", detail };
+}
+
+export function unknown(detail: string): Found {
+  return { result: "unknown", detail };
+}
+
+/** Details stand in a list, without full stops. */
+function said(error: FailureError): string {
+  return error.message.replace(/\.$/, "");
+}
+
+/** A refusal or a lost connection leaves the question open; anything else than a Failure is a fault of the program. */
+async function attempt(work: () => Promise<Found>): Promise<Found> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof FailureError) return unknown(said(error));
+    throw error;
+  }
+}
+
+async function attemptLock(
+  client: StoreClient,
+): Promise<{ readonly found: Found; readonly byDefault: boolean }> {
+  try {
+    return await probeLockState(client);
+  } catch (error) {
+    if (error instanceof FailureError) return { found: unknown(said(error)), byDefault: false };
+    throw error;
+  }
+}
+
+/** Whether the bucket answers to these credentials, without the right to list buckets. */
+async function probeReachable(client: StoreClient): Promise<Found> {
+  const { settings } = client;
+  try {
+    await client.send({
+      operation: "ListObjectsV2",
+      command: (sdk) =>
+        new sdk.ListObjectsV2Command({ Bucket: settings.bucket, Prefix: rootOf(settings), MaxKeys: 1 }),
+    });
+    return ok(s3Location(settings));
+  } catch (error) {
+    const failure = asFailure(error);
+    if (failure.failure.code === "PERMISSION_MISSING") {
+      return limited(`${said(failure)}; packages cannot be looked for`);
+    }
+    return { result: "failed", detail: said(failure) };
+  }
+}
+
+async function probeWritable(objects: ProbeObjects, bytes: Buffer): Promise<Found> {
+  try {
+    await objects.put("whole", bytes);
+    return ok("objects can be stored");
+  } catch (error) {
+    if (!(error instanceof StoreRefusal)) throw error;
+    return limited(`${said(error)}; packages can be read, not stored`);
+  }
+}
+
+async function probeDigest(objects: ProbeObjects): Promise<Found> {
+  const other = createHash("sha256").update("other bytes").digest("hex");
+  return (await isRefused(400, objects.put("digest", Buffer.from("probe"), { said: other })))
+    ? ok("bytes that differ from their digest are refused by the store")
+    : limited("the store does not check digests; this device checks them before the last bytes are sent");
+}
+
+async function probeCreateOnly(objects: ProbeObjects): Promise<Found> {
+  return (await isRefused(412, objects.put("whole", Buffer.from("second"), { IfNoneMatch: "*" })))
+    ? ok("the store refuses to replace an object")
+    : limited(
+        "the store would replace an object; this device looks first, so that only two devices in the same instant are not kept apart",
+      );
+}
+
+/** A small upload of one part tells of checksums, of ETags and of whether completing may replace. */
+async function probeMultipart(objects: ProbeObjects, bytes: Buffer): Promise<[Name, Found][]> {
+  const found = new Map<Name, Found>();
+  const failed = await attempt(async () => {
+    const upload = await objects.begin("parts", true);
+    found.set("checksums", upload.kept ? limited("") : limited("the store keeps no SHA-256 checksums"));
+    const sha256 = createHash("sha256").update(bytes).digest("base64");
+    const refused =
+      upload.kept &&
+      (await isRefused(400, objects.part(upload, bytes, createHash("sha256").update("x").digest("base64"))));
+    const part = await objects.part(upload, bytes, upload.kept ? sha256 : undefined);
+    const listed = (await objects.parts(upload))[0];
+    await objects.complete(upload, part);
+    const head = await objects.head("parts");
+    const composite = `${createHash("sha256").update(Buffer.from(sha256, "base64")).digest("base64")}-1`;
+    if (upload.kept) {
+      const kept =
+        listed?.ChecksumSHA256 === sha256 &&
+        part.ChecksumSHA256 === sha256 &&
+        head.ChecksumSHA256 === composite;
+      found.set("checksums", checksumsResult(refused, kept));
+    }
+    found.set("etag", etagResult(bytes, tagOf(part), bareEtag(head.ETag)));
+    const second = await objects.begin("parts", upload.kept);
+    const again = await objects.part(second, bytes, upload.kept ? sha256 : undefined);
+    found.set(
+      "create only, multipart",
+      (await isRefused(412, objects.complete(second, again, "*")))
+        ? ok("the store refuses to replace an object by an upload in parts")
+        : limited(
+            "completing an upload would replace an object; this device looks first, so that only two devices in the same instant are not kept apart",
+          ),
+    );
+    return ok("");
+  });
+  const names: readonly Name[] = ["create only, multipart", "checksums", "etag"];
+  return names.map((name) => [name, found.get(name) ?? failed]);
+}
+
+function checksumsResult(refused: boolean, kept: boolean): Found {
+  if (refused && kept) return ok("the store checks, keeps and tells SHA-256 checksums");
+  return limited(
+    refused
+      ? "SHA-256 checksums are checked, not told again"
+      : "SHA-256 checksums are taken without being checked",
+  );
+}
+
+function etagResult(bytes: Buffer, tag: string, composite: string): Found {
+  const md5 = createHash("md5").update(bytes).digest("hex");
+  return tag.split(" ")[0] === md5 && composite === compositeEtag([md5])
+    ? ok("ETags are MD5 of the bytes, by which what was stored is recognised")
+    : limited("ETags are not MD5 of the bytes; what was stored is read back to check it");
+}
+
+async function removeProbes(
+  objects: ProbeObjects,
+): Promise<{ readonly found: Found; readonly lockHeld: boolean }> {
+  try {
+    const { left, lockHeld } = await objects.remove();
+    const stay = left.map(({ key, why }) => `${key} stays in the bucket (${why})`);
+    return { found: left.length === 0 ? ok("objects can be deleted") : limited(stay.join("; ")), lockHeld };
+  } catch (error) {
+    if (error instanceof FailureError)
+      return { found: unknown(`the probe's objects may stay: ${said(error)}`), lockHeld: true };
+    throw error;
+  }
+}
+
+/** True when the store refuses with this status, false when it accepts; any other failure is thrown. */
+async function isRefused(status: number, work: Promise<unknown>): Promise<boolean> {
+  try {
+    await work;
+    return false;
+  } catch (error) {
+    if (error instanceof StoreRefusal && error.status === status) return true;
+    throw error;
+  }
+}

@@ -1,0 +1,79 @@
+import type { FoundUpload, ObjectInfo, Vault } from "../ports.ts";
+import type { StoreClient } from "./s3-client.ts";
+import { ownKey, rootOf } from "./s3-keys.ts";
+import { oddAnswer } from "./s3-network.ts";
+import { s3Location } from "./s3-settings.ts";
+import { bareEtag } from "./s3-tags.ts";
+
+/** What is stored, and what is on its way: all pages, or a failure; a page that cannot be followed is never taken for the last. */
+export function s3Lists(client: StoreClient): Pick<Vault, "list" | "listUploads"> {
+  const { settings } = client;
+  const where = s3Location(settings);
+
+  function followed(next: string | undefined, before: string | undefined): string {
+    if (next !== undefined && next !== "" && next !== before) return next;
+    throw oddAnswer(where, "a listing goes on without saying where");
+  }
+
+  return {
+    async *list(prefix, signal): AsyncGenerator<ObjectInfo> {
+      const Prefix = rootOf(settings) + prefix;
+      for (let token: string | undefined; ; ) {
+        const page = await client.send({
+          operation: "ListObjectsV2",
+          signal,
+          command: (sdk) =>
+            new sdk.ListObjectsV2Command({
+              Bucket: settings.bucket,
+              Prefix,
+              EncodingType: "url",
+              ...(token === undefined ? {} : { ContinuationToken: token }),
+            }),
+        });
+        for (const { Key, Size, ETag, LastModified } of page.Contents ?? []) {
+          if (Key === undefined || Size === undefined || ETag === undefined) {
+            throw oddAnswer(where, "a listing with an object without key, size or ETag");
+          }
+          const key = ownKey(settings, Key, page.EncodingType === "url");
+          if (key?.startsWith(prefix) !== true) continue;
+          const modified = LastModified === undefined ? {} : { modified: LastModified.getTime() };
+          yield { key, size: Size, version: bareEtag(ETag), ...modified };
+        }
+        if (page.IsTruncated !== true) return;
+        token = followed(page.NextContinuationToken, token);
+      }
+    },
+
+    async *listUploads(prefix): AsyncGenerator<FoundUpload> {
+      const Prefix = rootOf(settings) + prefix;
+      for (let marker: { KeyMarker: string; UploadIdMarker: string } | undefined; ; ) {
+        const page = await client.send({
+          operation: "ListMultipartUploads",
+          command: (sdk) =>
+            new sdk.ListMultipartUploadsCommand({
+              Bucket: settings.bucket,
+              Prefix,
+              EncodingType: "url",
+              ...marker,
+            }),
+        });
+        const encoded = page.EncodingType === "url";
+        for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
+          if (Key === undefined || UploadId === undefined)
+            throw oddAnswer(where, "an upload without key or id");
+          const key = ownKey(settings, Key, encoded);
+          if (key?.startsWith(prefix) !== true) continue;
+          yield { key, uploadId: UploadId, begun: Initiated?.getTime() ?? null };
+        }
+        if (page.IsTruncated !== true) return;
+        const next = rootOf(settings) + (ownKey(settings, page.NextKeyMarker ?? "", encoded) ?? "");
+        const id = page.NextUploadIdMarker ?? "";
+        followed(
+          `${next} ${id}`,
+          marker === undefined ? undefined : `${marker.KeyMarker} ${marker.UploadIdMarker}`,
+        );
+        marker = { KeyMarker: next, UploadIdMarker: id };
+      }
+    },
+  };
+}

@@ -1,0 +1,125 @@
+import { createHash } from "node:crypto";
+import { fail } from "../failing.ts";
+import type { Metadata, ObjectInfo, Vault } from "../ports.ts";
+import { refusedBytes } from "./folder-upload.ts";
+import type { S3Capabilities } from "./s3-capabilities.ts";
+import type { StoreClient } from "./s3-client.ts";
+import { StoreRefusal } from "./s3-failures.ts";
+import { bucketKey } from "./s3-keys.ts";
+import { oddAnswer, unreachable } from "./s3-network.ts";
+import { type S3Settings, s3Location } from "./s3-settings.ts";
+import { bareEtag } from "./s3-tags.ts";
+
+/** What the store says of a body whose bytes are not those of its digest. */
+export const OTHER_BYTES = new Set(["XAmzContentSHA256Mismatch", "BadDigest", "InvalidDigest"]);
+
+/** How every object of the vault is stored. */
+export function storedAs({ storageClass, encryption, kmsKey }: S3Settings, metadata: Metadata | undefined) {
+  return {
+    ...(storageClass === null ? {} : { StorageClass: storageClass as "STANDARD" }),
+    ...(encryption === "none" ? {} : { ServerSideEncryption: encryption }),
+    ...(encryption !== "aws:kms" || kmsKey === null ? {} : { SSEKMSKeyId: kmsKey }),
+    ...(metadata === undefined ? {} : { Metadata: { ...metadata } }),
+  };
+}
+
+/** Writing of small objects, and deleting. */
+export function s3Writes(
+  client: StoreClient,
+  can: S3Capabilities,
+  { head, getRange }: Pick<Vault, "head" | "getRange">,
+): Pick<Vault, "put" | "delete"> {
+  const { settings } = client;
+  const where = s3Location(settings);
+
+  const put: Vault["put"] = async (key, bytes, options = {}) => {
+    const { signal, metadata } = options;
+    const sha256 = createHash("sha256").update(bytes).digest();
+    if (options.sha256 !== undefined && options.sha256 !== sha256.toString("hex")) {
+      throw refusedBytes(key, { expected: options.sha256, actual: sha256.toString("hex") });
+    }
+    const Key = bucketKey(settings, key);
+    if (!can.createOnly) {
+      const there = await head(key, signal);
+      if (there !== null) return await sameOrConflict(there, bytes, signal);
+    }
+    try {
+      const md5 = async () => createHash("md5").update(bytes).digest("base64");
+      const output = await client.withMd5(md5, (more) =>
+        client.send({
+          operation: "PutObject",
+          key,
+          signal,
+          headers: { "x-amz-content-sha256": sha256.toString("hex") },
+          command: (sdk) =>
+            new sdk.PutObjectCommand({
+              Bucket: settings.bucket,
+              Key,
+              Body: bytes,
+              ContentLength: bytes.length,
+              IfNoneMatch: "*",
+              ...more,
+              ...(can.checksums ? { ChecksumSHA256: sha256.toString("base64") } : {}),
+              ...storedAs(settings, metadata),
+            }),
+        }),
+      );
+      if (output.ETag === undefined) throw oddAnswer(where, "an object was taken without an ETag");
+      return {
+        key,
+        size: bytes.length,
+        version: bareEtag(output.ETag),
+        ...(output.VersionId === undefined ? {} : { versionId: output.VersionId }),
+      };
+    } catch (error) {
+      if (!(error instanceof StoreRefusal)) throw error;
+      // Its digest was computed from these very bytes.
+      if (OTHER_BYTES.has(error.storeCode))
+        throw unreachable(where, "damaged on the way", `${key} was damaged on its way; it was not stored`);
+      if (error.status !== 412 && error.status !== 409) throw error;
+      const there = await head(key, signal);
+      if (there !== null) return await sameOrConflict(there, bytes, signal);
+      throw unreachable(where, "busy", `another write of ${key} was under way`);
+    }
+  };
+
+  async function sameOrConflict(
+    there: ObjectInfo,
+    bytes: Uint8Array,
+    signal: Parameters<Vault["head"]>[1],
+  ): Promise<ObjectInfo> {
+    if (there.size === bytes.length) {
+      const held = new Uint8Array(bytes.length);
+      await getRange(there, 0, held, signal);
+      const { key, size, version, versionId } = there;
+      if (Buffer.compare(held, bytes) === 0)
+        return { key, size, version, ...(versionId === undefined ? {} : { versionId }) };
+    }
+    throw conflict(there.key);
+  }
+
+  return {
+    put,
+
+    async delete(key) {
+      const Key = bucketKey(settings, key);
+      await client.send({
+        operation: "DeleteObject",
+        key,
+        command: (sdk) => new sdk.DeleteObjectCommand({ Bucket: settings.bucket, Key }),
+      });
+    },
+  };
+}
+
+/** What to throw when a key holds something else than what was to be stored. */
+export function conflict(key: string): Error {
+  return fail(
+    "OBJECT_CONFLICT",
+    `Other bytes are already stored as ${key}.`,
+    "Nothing stored is ever rewritten; compare the two.",
+    {
+      subject: key,
+    },
+  );
+}
