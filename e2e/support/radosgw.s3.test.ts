@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { access, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -59,7 +60,7 @@ test("its users can be refused in every way that a store refuses", async ({ skip
   skip(admin === undefined, "needs a radosgw of our own");
   if (admin === undefined) return;
   const bucket = await freshBucket();
-  const uid = `user-${process.pid}`;
+  const uid = `user-${randomUUID()}`;
   const first = await admin.createUser(uid);
   expect(await refusal(store.clientFor(first), bucket)).toBe("AccessDenied");
   const changed = await admin.changeSecret(uid, first.accessKeyId);
