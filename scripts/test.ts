@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** The stages in the order in which they fail fastest; each is a project of vitest.config.ts. */
-const STAGES = ["unit", "conformance", "e2e", "s3"] as const;
+const STAGES = ["unit", "conformance", "e2e", "keychain", "s3"] as const;
 
 interface Counts {
   passed: number;

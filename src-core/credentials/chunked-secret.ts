@@ -17,8 +17,8 @@ export const ENTRY_BYTES = 2560;
 /** A secret whose JSON fits into this many bytes lies in the head entry; what is left is for the list of leftovers. */
 const INLINE_BYTES = 2048;
 
-/** How often a reader starts anew because writers replaced the secret while it was read. */
-const READ_ATTEMPTS = 5;
+/** How often a reader or writer starts anew because another writer came in between. */
+const ATTEMPTS = 5;
 
 const generationSchema = z.strictObject({
   id: z.string().regex(/^[0-9a-f]{16}$/),
@@ -62,37 +62,62 @@ export async function readSecret(entries: EntryStore, account: string): Promise<
     if (sha256(bytes) === place.sha256) return bytes.toString("utf8");
     const now = (await readHead(entries, account))?.secret ?? null;
     const replaced = now === null || "text" in now || now.id !== place.id;
-    if (!replaced || attempt === READ_ATTEMPTS) throw new SecretDamagedError();
+    if (!replaced || attempt === ATTEMPTS) throw new SecretDamagedError();
   }
 }
 
 /**
  * Replaces the secret. The head first names the new generation as a leftover, then its chunks are written, then the head makes it valid,
  * then the old chunks go: killed anywhere, the old secret or the new one is there whole, and the next writer removes what is left over.
- * Throws SecretDamagedError when another process wrote at the same moment and this secret did not stay.
+ * Of two that write at the same moment one wins. Throws SecretDamagedError when no secret is there whole in the end.
  */
 export async function writeSecret(entries: EntryStore, account: string, secret: string): Promise<void> {
-  const before = await headToReplace(entries, account);
-  await removeChunks(entries, account, before?.leftovers ?? []);
+  for (let attempt = 1; ; attempt++) {
+    if (await placeSecret(entries, account, secret)) {
+      try {
+        await readSecret(entries, account);
+        return;
+      } catch (error) {
+        if (!(error instanceof SecretDamagedError) || attempt === ATTEMPTS) throw error;
+      }
+    }
+    if (attempt === ATTEMPTS) throw new SecretDamagedError();
+  }
+}
+
+/** Answers false when another writer took the chunks for leftovers. */
+async function placeSecret(entries: EntryStore, account: string, secret: string): Promise<boolean> {
   const inline: Place = { text: secret };
   const bytes = Buffer.from(secret, "utf8");
   const place = Buffer.byteLength(JSON.stringify(inline)) <= INLINE_BYTES ? inline : newPlace(bytes);
-  if (!("text" in place)) {
-    await writeHead(entries, account, { secret: before?.secret ?? null, leftovers: [generationOf(place)] });
-    for (const [index, name] of chunkNames(account, place).entries()) {
-      await entries.write(name, bytes.subarray(index * ENTRY_BYTES, (index + 1) * ENTRY_BYTES));
-    }
+  if (!("text" in place)) await writeChunks(entries, account, place, bytes);
+  const before = await headToReplace(entries, account);
+  const named = generationsIn(before);
+  if (!("text" in place) && !named.some(({ id }) => id === place.id)) {
+    await removeChunks(entries, account, [place]);
+    return false;
   }
-  // Read again: what another writer has put there since is not to be forgotten.
-  const replaced = generationsIn(await headToReplace(entries, account)).filter(
-    ({ id }) => "text" in place || id !== place.id,
-  );
+  const replaced = named.filter(({ id }) => "text" in place || id !== place.id);
   await writeHead(entries, account, { secret: place, leftovers: replaced });
   if (replaced.length > 0) {
     await removeChunks(entries, account, replaced);
     await writeHead(entries, account, { secret: place, leftovers: [] });
   }
-  if ((await readSecret(entries, account)) !== secret) throw new SecretDamagedError();
+  return true;
+}
+
+async function writeChunks(
+  entries: EntryStore,
+  account: string,
+  place: Generation,
+  bytes: Uint8Array,
+): Promise<void> {
+  const before = await headToReplace(entries, account);
+  await removeChunks(entries, account, before?.leftovers ?? []);
+  await writeHead(entries, account, { secret: before?.secret ?? null, leftovers: [generationOf(place)] });
+  for (const [index, name] of chunkNames(account, place).entries()) {
+    await entries.write(name, bytes.subarray(index * ENTRY_BYTES, (index + 1) * ENTRY_BYTES));
+  }
 }
 
 /** Removes the secret and all its chunks; killed in between, the secret is gone and the next writer removes what is left over. */
