@@ -1,7 +1,8 @@
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Daemon, freePort, removeAtEnd, startCluster, waitFor } from "./ceph-cluster.ts";
+import { freePort, startCluster } from "./ceph-cluster.ts";
+import { Daemon, removeAtEnd, waitFor } from "./daemon.ts";
 import { StoreAdmin } from "./store-admin.ts";
 import type { StoreFacts } from "./store-facts.ts";
 
