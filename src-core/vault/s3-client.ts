@@ -64,6 +64,8 @@ export class StoreClient {
     const answerMs = request.answerMs ?? this.limits.answerMs;
     const where = s3Location(this.settings);
     const exchange = new Exchange({ limits: this.limits, answerMs, where, signal, body, onBytes });
+    // The SDK would learn another time from any answer, also from a proxy's; a clock that is wrong is to be told, not to be made up for.
+    client.config.systemClockOffset = 0;
     const command = request.command(sdk);
     if (headers !== undefined) {
       command.middlewareStack.add(

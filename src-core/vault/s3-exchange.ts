@@ -54,6 +54,8 @@ type Phase = "connect" | "ours" | "send" | "answer" | "receive";
 export class Exchange {
   /** Why it ended before its time, other than by an answer. */
   failure: FailureError | null = null;
+  /** Whether anything was tried over the network. */
+  began = false;
   /** Of the answer, once there is one. */
   status: number | null = null;
   headers: Record<string, string> = {};
@@ -62,6 +64,8 @@ export class Exchange {
   #response: IncomingMessage | null = null;
   #reject: (error: unknown) => void = () => undefined;
   #dropWrite: (reason: unknown) => void = () => undefined;
+  /** Settles once the body's source is read no more, so that it can be closed. */
+  #bodyDone: Promise<unknown> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
   #phase: Phase = "connect";
   #sent = 0;
@@ -73,10 +77,11 @@ export class Exchange {
     this.#plan = plan;
   }
 
-  /** Sends the request; answers once the head of the answer is there. Called once. */
+  /** Sends the request; answers once the head of the answer is there. Called once. When it settles, the body is read no more. */
   run(request: SignedRequest, agent: http.Agent): Promise<{ response: HttpAnswer }> {
     return new Promise((resolve, reject) => {
       this.#reject = reject;
+      this.began = true;
       const { signal, limits } = this.#plan;
       if (signal?.aborted) {
         this.#end(cancelled());
@@ -121,9 +126,9 @@ export class Exchange {
 
   #end(failure: FailureError): void {
     this.failure ??= failure;
-    this.#reject(this.failure);
     this.#dropWrite(this.failure);
     this.#request?.destroy();
+    void this.#bodyDone.then(() => this.#reject(this.failure));
   }
 
   async #answered(response: IncomingMessage, sending: Promise<void>): Promise<HttpAnswer> {
@@ -134,6 +139,7 @@ export class Exchange {
       // The connection cannot be used again with half a body on it.
       response.once("end", () => this.#bodySent || this.#request?.destroy());
       this.#dropWrite(REFUSED_EARLY);
+      await this.#bodyDone;
     } else {
       await sending;
     }
@@ -146,7 +152,9 @@ export class Exchange {
     const { body } = this.#plan;
     if (body !== undefined) {
       this.#enter("ours");
-      await body((bytes) => this.#write(request, bytes));
+      const pumped = body((bytes) => this.#write(request, bytes));
+      this.#bodyDone = pumped.catch(() => undefined);
+      await pumped;
     } else if (whole !== undefined && whole !== null) {
       this.#enter("send");
       await this.#write(request, typeof whole === "string" ? Buffer.from(whole) : (whole as Uint8Array));
@@ -194,8 +202,9 @@ export class Exchange {
       this.#since = performance.now();
       return;
     }
-    const limit = { connect: limits.connectMs, answer: answerMs }[this.#phase as string] ?? limits.stallMs;
-    if (performance.now() - this.#since >= limit) this.#end(stalled(where, this.#phase === "connect", limit));
+    const connecting = this.#phase === "connect";
+    const limit = connecting ? limits.connectMs : this.#phase === "answer" ? answerMs : limits.stallMs;
+    if (performance.now() - this.#since >= limit) this.#end(stalled(where, connecting, limit));
   }
 }
 

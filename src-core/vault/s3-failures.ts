@@ -78,24 +78,32 @@ export function requestFailure(asked: Asked, exchange: Exchange, error: unknown)
       { subject: where },
     );
   }
-  const { status } = exchange;
-  if (status === null) return networkFailure(error, where);
+  if (!exchange.began) return unsent(error);
+  if (exchange.status === null) return networkFailure(error, where);
   const code = fieldOf(error, "Code");
-  const body = asked.operation !== "HeadObject";
-  if (status < 300 && code === "") {
-    return asked.operation === "CompleteMultipartUpload" && fieldOf(error, "name") === "InternalError"
-      ? new StoreRefusal(
-          unreachable(where, "busy", "the answer to completing an upload is empty"),
-          503,
-          "InternalError",
-        )
+  if (code === "" && exchange.status < 300) {
+    // The SDK's own word for an answer without a body.
+    return fieldOf(error, "message") === "S3 aborted request"
+      ? unreachable(where, "busy", `the answer to ${asked.operation} is empty`)
       : bodyFailure(error, where);
   }
-  if (body && code === "" && !inRange(status, 500, 599) && status !== 429 && status !== 301) {
+  // Amazon may find out in the middle of a 200 that it cannot do what was asked, and then says so in its body.
+  const status = exchange.status < 300 ? 500 : exchange.status;
+  if (code === "" && asked.operation !== "HeadObject" && status < 500 && status !== 429) {
     return oddAnswer(where, `status ${status} without an S3 error`, { status });
   }
   const refusal = answered(asked, exchange, status, code, fieldOf(error, "message"), error);
   return new StoreRefusal(refusal, status, code);
+}
+
+/** The SDK could not make a request of it; its error may hold the credentials. */
+function unsent(error: unknown): FailureError {
+  const words = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return fail(
+    "INTERNAL",
+    `A request for the store could not be made (${words}).`,
+    "Report it with this message.",
+  );
 }
 
 function bodyFailure(error: unknown, where: string): FailureError {
@@ -124,10 +132,10 @@ function answered(
     more: Record<string, unknown> = {},
   ) => fail(failureCode, message, nextStep, { subject, details: { ...details, ...more } });
 
-  if (REFUSED_CREDENTIALS.has(code)) {
+  if (REFUSED_CREDENTIALS.has(code) || status === 401) {
     return refuse(
       "CREDENTIALS_REFUSED",
-      `${where} refuses the credentials (${code}).`,
+      `${where} refuses the credentials (${named}).`,
       giveCredentials(asked),
     );
   }
@@ -148,7 +156,7 @@ function answered(
       "Check the bucket's name, the endpoint and the account of the credentials.",
     );
   }
-  if (OTHER_REGION.has(code) || status === 301) {
+  if (OTHER_REGION.has(code)) {
     const region = exchange.headers["x-amz-bucket-region"] ?? fieldOf(error, "Region");
     return refuse(
       "STORE_REFUSED",
@@ -170,7 +178,7 @@ function answered(
       ...retryAfter(exchange),
     });
   }
-  if ((inRange(status, 500, 599) && status !== 501) || HEALS.has(code)) {
+  if ((status >= 500 && status !== 501) || HEALS.has(code)) {
     return unreachable(where, "busy", `the store could not answer ${operation} now (${named})`, {
       ...details,
       ...retryAfter(exchange),
@@ -225,8 +233,4 @@ function requestId(exchange: Exchange): { readonly requestId?: string } {
 function fieldOf(error: unknown, name: string): string {
   const value: unknown = error instanceof Error ? Reflect.get(error, name) : undefined;
   return typeof value === "string" ? value : "";
-}
-
-function inRange(status: number, from: number, to: number): boolean {
-  return status >= from && status <= to;
 }

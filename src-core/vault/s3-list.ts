@@ -10,6 +10,11 @@ export function s3Lists(client: StoreClient): Pick<Vault, "list" | "listUploads"
   const { settings } = client;
   const where = s3Location(settings);
 
+  /** Every listing of S3 says whether it is cut off; what does not, such as a login page, is none. */
+  function requireListing(page: { readonly IsTruncated?: boolean | undefined }): void {
+    if (page.IsTruncated === undefined) throw oddAnswer(where, "no listing");
+  }
+
   function followed(next: string | undefined, before: string | undefined): string {
     if (next !== undefined && next !== "" && next !== before) return next;
     throw oddAnswer(where, "a listing goes on without saying where");
@@ -30,6 +35,7 @@ export function s3Lists(client: StoreClient): Pick<Vault, "list" | "listUploads"
               ...(token === undefined ? {} : { ContinuationToken: token }),
             }),
         });
+        requireListing(page);
         for (const { Key, Size, ETag, LastModified } of page.Contents ?? []) {
           if (Key === undefined || Size === undefined || ETag === undefined) {
             throw oddAnswer(where, "a listing with an object without key, size or ETag");
@@ -39,7 +45,7 @@ export function s3Lists(client: StoreClient): Pick<Vault, "list" | "listUploads"
           const modified = LastModified === undefined ? {} : { modified: LastModified.getTime() };
           yield { key, size: Size, version: bareEtag(ETag), ...modified };
         }
-        if (page.IsTruncated !== true) return;
+        if (page.IsTruncated === false) return;
         token = followed(page.NextContinuationToken, token);
       }
     },
@@ -57,6 +63,7 @@ export function s3Lists(client: StoreClient): Pick<Vault, "list" | "listUploads"
               ...marker,
             }),
         });
+        requireListing(page);
         const encoded = page.EncodingType === "url";
         for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
           if (Key === undefined || UploadId === undefined)
@@ -65,7 +72,7 @@ export function s3Lists(client: StoreClient): Pick<Vault, "list" | "listUploads"
           if (key?.startsWith(prefix) !== true) continue;
           yield { key, uploadId: UploadId, begun: Initiated?.getTime() ?? null };
         }
-        if (page.IsTruncated !== true) return;
+        if (page.IsTruncated === false) return;
         const next = rootOf(settings) + (ownKey(settings, page.NextKeyMarker ?? "", encoded) ?? "");
         const id = page.NextUploadIdMarker ?? "";
         followed(

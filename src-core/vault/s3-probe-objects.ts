@@ -173,7 +173,10 @@ export class ProbeObjects {
       if (refused === null) continue;
       lockHeld ||= this.lock.ObjectLockMode !== undefined;
       const why = lockHeld ? await refusalOf(this.#delete(key, versionId, true)) : refused;
-      if (why !== null) left.push({ key, why });
+      if (why === null) continue;
+      left.push({ key, why });
+      // At least no listing shows it.
+      if (versionId !== undefined) await refusalOf(this.#delete(key, undefined, false));
     }
     return { left, lockHeld };
   }

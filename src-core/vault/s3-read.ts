@@ -5,7 +5,7 @@ import type { S3Capabilities } from "./s3-capabilities.ts";
 import type { StoreClient } from "./s3-client.ts";
 import { permissionMissing, StoreRefusal } from "./s3-failures.ts";
 import { bucketKey } from "./s3-keys.ts";
-import { networkFailure, oddAnswer } from "./s3-network.ts";
+import { networkFailure, oddAnswer, unreachable } from "./s3-network.ts";
 import { s3Location } from "./s3-settings.ts";
 import { bareEtag, quotedEtag } from "./s3-tags.ts";
 
@@ -47,7 +47,7 @@ export function s3Reads(client: StoreClient, can: S3Capabilities): Reads {
     } catch (error) {
       if (!(error instanceof StoreRefusal) || error.status >= 500 || error.status === 429) throw error;
       if (error.status === 404 && client.reached) return null;
-      await explain(key, Key, error, signal);
+      await explain(key, Key, signal);
       return null;
     }
   };
@@ -56,12 +56,7 @@ export function s3Reads(client: StoreClient, can: S3Capabilities): Reads {
    * Why a HEAD was refused, which its answer has no body to tell: a GET of one byte has one. Returns when nothing is stored under the key; else
    * throws.
    */
-  async function explain(
-    key: string,
-    Key: string,
-    refused: StoreRefusal,
-    signal: Parameters<Vault["head"]>[1],
-  ): Promise<void> {
+  async function explain(key: string, Key: string, signal: Parameters<Vault["head"]>[1]): Promise<void> {
     try {
       const command = { Bucket: settings.bucket, Key, Range: "bytes=0-0" };
       const { exchange } = await client.open({
@@ -74,11 +69,16 @@ export function s3Reads(client: StoreClient, can: S3Capabilities): Reads {
     } catch (error) {
       if (!(error instanceof StoreRefusal)) throw error;
       if (error.storeCode === "NoSuchKey") return;
+      if (error.status === 416) throw disagree(key);
       if (error.failure.code !== "PERMISSION_MISSING") throw error;
       await list(key, Key, signal);
       throw error;
     }
-    throw refused;
+    throw disagree(key);
+  }
+
+  function disagree(key: string): FailureError {
+    return unreachable(where, "busy", `the store does not say the same of ${key} twice`);
   }
 
   /** Without the right to list, Amazon calls what is not there forbidden too. */

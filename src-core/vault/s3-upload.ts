@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { CancelSignal } from "../../src-contract/progress.ts";
-import { asFailure, type FailureError, fail } from "../failing.ts";
+import { asFailure, FailureError, fail } from "../failing.ts";
 import type { PartBody, StoredPart, UploadRef, Vault } from "../ports.ts";
 import { refusedBytes } from "./folder-upload.ts";
 import { digestRange, pumpRange } from "./pump-range.ts";
@@ -84,6 +84,7 @@ export function s3Uploads(client: StoreClient, can: S3Capabilities): Uploads {
       if (output.ETag === undefined) throw oddAnswer(where, "a part was taken without an ETag");
       return { number: part.number, size: part.size, tag: tagOf(output) };
     } catch (error) {
+      if (wasCut(error)) await hearAgain(upload, signal);
       if (!(error instanceof StoreRefusal)) throw error;
       if (isGone(error)) throw uploadGone(where, upload.key);
       if (!OTHER_BYTES.has(error.storeCode)) throw error;
@@ -96,6 +97,26 @@ export function s3Uploads(client: StoreClient, can: S3Capabilities): Uploads {
       );
     }
   };
+
+  /**
+   * A store that refuses in the middle of a body may cut the connection before its reason is read: a small request has it told again. Returns when
+   * there is no such reason.
+   */
+  async function hearAgain(upload: UploadRef, signal: CancelSignal | undefined): Promise<void> {
+    try {
+      await client.send({
+        operation: "ListParts",
+        key: upload.key,
+        signal,
+        command: (sdk) => new sdk.ListPartsCommand({ ...target(upload), MaxParts: 1 }),
+      });
+    } catch (error) {
+      if (!(error instanceof StoreRefusal)) throw error;
+      if (isGone(error)) throw uploadGone(where, upload.key);
+      // The right to list parts is another one than to send them.
+      if (error.failure.code !== "PERMISSION_MISSING") throw error;
+    }
+  }
 
   const listParts: Vault["listParts"] = async (upload, signal) => {
     const parts: StoredPart[] = [];
@@ -111,13 +132,14 @@ export function s3Uploads(client: StoreClient, can: S3Capabilities): Uploads {
               ...(marker === undefined ? {} : { PartNumberMarker: marker }),
             }),
         });
+        if (page.IsTruncated === undefined) throw oddAnswer(where, "no listing of parts");
         for (const found of page.Parts ?? []) {
           if (found.PartNumber === undefined || found.Size === undefined || found.ETag === undefined) {
             throw oddAnswer(where, "a part without number, size or ETag");
           }
           parts.push({ number: found.PartNumber, size: found.Size, tag: tagOf(found) });
         }
-        if (page.IsTruncated !== true) return parts;
+        if (!page.IsTruncated) return parts;
         const next = `${page.NextPartNumberMarker ?? ""}`;
         if (next === "" || next === marker)
           throw oddAnswer(where, "a listing of parts goes on without saying where");
@@ -173,6 +195,10 @@ export function uploadGone(where: string, key: string): FailureError {
       subject: key,
     },
   );
+}
+
+function wasCut(error: unknown): boolean {
+  return error instanceof FailureError && error.failure.details?.reason === "cut";
 }
 
 /** Throws VAULT_UNFIT for a plan that S3 does not take. */
