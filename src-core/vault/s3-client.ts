@@ -17,7 +17,7 @@ type Sdk = typeof import("./s3-sdk.ts");
 
 /** One request: what it is, for failures, and the SDK's command for it. */
 export interface StoreRequest<I extends ServiceInputTypes, O extends ServiceOutputTypes>
-  extends Pick<ExchangePlan, "body" | "onBytes"> {
+  extends Pick<ExchangePlan, "body" | "onBytes" | "pace"> {
   readonly operation: Operation;
   /** As the vault's callers know it; absent for a request about the bucket. */
   readonly key?: string;
@@ -58,12 +58,12 @@ export class StoreClient {
   async open<I extends ServiceInputTypes, O extends ServiceOutputTypes>(
     request: StoreRequest<I, O>,
   ): Promise<{ readonly output: O; readonly exchange: Exchange }> {
-    const { operation, key, signal, headers, body, onBytes } = request;
+    const { operation, key, signal, headers, body, onBytes, pace } = request;
     throwIfCancelled(signal);
     const { sdk, client } = await this.#connected();
     const answerMs = request.answerMs ?? this.limits.answerMs;
     const where = s3Location(this.settings);
-    const exchange = new Exchange({ limits: this.limits, answerMs, where, signal, body, onBytes });
+    const exchange = new Exchange({ limits: this.limits, answerMs, where, signal, body, onBytes, pace });
     // The SDK would learn another time from any answer, also from a proxy's; a clock that is wrong is to be told, not to be made up for.
     client.config.systemClockOffset = 0;
     const command = request.command(sdk);

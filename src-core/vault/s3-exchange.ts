@@ -2,6 +2,7 @@ import http, { type ClientRequest, type IncomingMessage } from "node:http";
 import https from "node:https";
 import type { CancelSignal } from "../../src-contract/progress.ts";
 import { asFailure, cancelled, type FailureError } from "../failing.ts";
+import type { Pace } from "../ports.ts";
 import { networkFailure, stalled } from "./s3-network.ts";
 import type { S3Limits } from "./s3-settings.ts";
 
@@ -35,6 +36,8 @@ export interface ExchangePlan {
   readonly signal?: CancelSignal | undefined;
   /** Streams the body, whose size the request's Content-Length tells. What it throws ends the request and is its failure. */
   readonly body?: ((send: Send) => Promise<void>) | undefined;
+  /** Awaited before bytes of the body go out. */
+  readonly pace?: Pace | undefined;
   /** Told as the system takes bytes of the body. */
   readonly onBytes?: ((bytes: number) => void) | undefined;
 }
@@ -156,7 +159,6 @@ export class Exchange {
       this.#bodyDone = pumped.catch(() => undefined);
       await pumped;
     } else if (whole !== undefined && whole !== null) {
-      this.#enter("send");
       await this.#write(request, typeof whole === "string" ? Buffer.from(whole) : (whole as Uint8Array));
     }
     request.end();
@@ -165,9 +167,11 @@ export class Exchange {
   }
 
   async #write(request: ClientRequest, bytes: Uint8Array): Promise<void> {
-    this.#enter("send");
     for (let at = 0; at < bytes.length; at += SLICE) {
       const slice = bytes.subarray(at, at + SLICE);
+      this.#enter("ours");
+      await this.#plan.pace?.(slice.length);
+      this.#enter("send");
       await new Promise<void>((resolve, reject) => {
         if (this.failure !== null || request.destroyed || this.#refused())
           return reject(this.failure ?? REFUSED_EARLY);

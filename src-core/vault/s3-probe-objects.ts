@@ -61,7 +61,7 @@ export class ProbeObjects {
             ContentLength: bytes.length,
             ...(more.IfNoneMatch === undefined ? {} : { IfNoneMatch: more.IfNoneMatch }),
             ...withMd5,
-            ...storedAs(this.#client.settings, undefined),
+            ...storedAs(this.#client.settings),
             ...this.lock,
           }),
       }),
@@ -80,7 +80,7 @@ export class ProbeObjects {
         new sdk.CreateMultipartUploadCommand({
           ...this.#at(key),
           ...(checksums ? { ChecksumAlgorithm: "SHA256", ChecksumType: "COMPOSITE" } : {}),
-          ...storedAs(this.#client.settings, undefined),
+          ...storedAs(this.#client.settings),
           ...this.lock,
         }),
     });

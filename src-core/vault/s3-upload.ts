@@ -39,7 +39,7 @@ export function s3Uploads(client: StoreClient, can: S3Capabilities): Uploads {
           Bucket: settings.bucket,
           Key,
           ...(can.checksums ? { ChecksumAlgorithm: "SHA256", ChecksumType: "COMPOSITE" } : {}),
-          ...storedAs(settings, options.metadata),
+          ...storedAs(settings, options),
         }),
     });
     if (output.UploadId === undefined || output.UploadId === "")
@@ -48,7 +48,7 @@ export function s3Uploads(client: StoreClient, can: S3Capabilities): Uploads {
   };
 
   const putPart: Vault["putPart"] = async (upload, part, options = {}) => {
-    const { signal, onBytes } = options;
+    const { signal, onBytes, pace } = options;
     if (part.size < 1 || part.size !== partLength(upload, part.number)) {
       throw fail(
         "INVALID_INPUT",
@@ -68,6 +68,7 @@ export function s3Uploads(client: StoreClient, can: S3Capabilities): Uploads {
             key: upload.key,
             signal,
             onBytes,
+            pace,
             headers: { "x-amz-content-sha256": sha256 },
             body: (send) =>
               verified ? sendPart(part, send, signal) : sendVerified(upload, part, sha256, send, signal),

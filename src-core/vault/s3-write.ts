@@ -14,11 +14,15 @@ import { bareEtag } from "./s3-tags.ts";
 export const OTHER_BYTES = new Set(["XAmzContentSHA256Mismatch", "BadDigest", "InvalidDigest"]);
 
 /** How every object of the vault is stored. */
-export function storedAs({ storageClass, encryption, kmsKey }: S3Settings, metadata: Metadata | undefined) {
+export function storedAs(
+  { storageClass, encryption, kmsKey }: S3Settings,
+  { metadata, contentType }: { readonly metadata?: Metadata; readonly contentType?: string } = {},
+) {
   return {
     ...(storageClass === null ? {} : { StorageClass: storageClass as "STANDARD" }),
     ...(encryption === "none" ? {} : { ServerSideEncryption: encryption }),
     ...(encryption !== "aws:kms" || kmsKey === null ? {} : { SSEKMSKeyId: kmsKey }),
+    ...(contentType === undefined ? {} : { ContentType: contentType }),
     ...(metadata === undefined ? {} : { Metadata: { ...metadata } }),
   };
 }
@@ -33,7 +37,7 @@ export function s3Writes(
   const where = s3Location(settings);
 
   const put: Vault["put"] = async (key, bytes, options = {}) => {
-    const { signal, metadata } = options;
+    const { signal, pace } = options;
     const sha256 = createHash("sha256").update(bytes).digest();
     if (options.sha256 !== undefined && options.sha256 !== sha256.toString("hex")) {
       throw refusedBytes(key, { expected: options.sha256, actual: sha256.toString("hex") });
@@ -50,6 +54,7 @@ export function s3Writes(
           operation: "PutObject",
           key,
           signal,
+          pace,
           headers: { "x-amz-content-sha256": sha256.toString("hex") },
           command: (sdk) =>
             new sdk.PutObjectCommand({
@@ -60,7 +65,7 @@ export function s3Writes(
               IfNoneMatch: "*",
               ...more,
               ...(can.checksums ? { ChecksumSHA256: sha256.toString("base64") } : {}),
-              ...storedAs(settings, metadata),
+              ...storedAs(settings, options),
             }),
         }),
       );
