@@ -238,15 +238,31 @@ async function receiveParts(
         { subject: object.key, details: { part: number, expected, actual } },
       );
     }
-    await handle.datasync();
+    writeOut();
     return { number, size, tag: actual };
+  };
+  // Begun early, so that little is left for the sync at the end. What a crash takes is found by its digest: a part that is in the journal and not on
+  // disk is fetched again.
+  let writingOut: Promise<void> | null = null;
+  const faults: unknown[] = [];
+  const writeOut = () => {
+    writingOut ??= handle
+      .datasync()
+      .catch((error: unknown) => void faults.push(error))
+      .finally(() => {
+        writingOut = null;
+      });
   };
   try {
     await inLanes(missing, lanes, signal, async (part, stop) => {
+      if (faults.length > 0) throw faults[0];
       lease.addPart(partial.key, await receive(part, stop));
     });
+    await writingOut;
+    if (faults.length > 0) throw faults[0];
     await handle.sync();
   } finally {
+    await writingOut;
     await handle.close();
   }
 }
