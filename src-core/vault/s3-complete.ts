@@ -74,7 +74,11 @@ export function s3Completes(
     parts: readonly StoredPart[],
   ): Promise<ObjectInfo> {
     const theirs = isTheirs(there, upload, parts);
-    if (theirs === null) throw changed(upload, "an object of its size is there, and its bytes are not known");
+    if (theirs === null) {
+      // Where its bytes are not known: an upload that is still there did not make it.
+      await vault.listParts(upload);
+      throw conflict(upload.key);
+    }
     if (!theirs) throw conflict(upload.key);
     await vault.abortUpload(upload);
     return there;

@@ -84,7 +84,6 @@ export class Exchange {
   run(request: SignedRequest, agent: http.Agent): Promise<{ response: HttpAnswer }> {
     return new Promise((resolve, reject) => {
       this.#reject = reject;
-      this.began = true;
       const { signal, limits } = this.#plan;
       if (signal?.aborted) {
         this.#end(cancelled());
@@ -100,6 +99,7 @@ export class Exchange {
         agent,
       });
       this.#request = sent;
+      this.began = true;
       const onAbort = () => this.#end(cancelled());
       signal?.addEventListener("abort", onAbort, { once: true });
       const shortest = Math.min(limits.connectMs, limits.stallMs, this.#plan.answerMs);
