@@ -38,12 +38,17 @@ export interface ObjectInfo {
   readonly modified?: number;
 }
 
+/** Awaited with their number before bytes of a body go out, so that a limit can hold them back. */
+export type Pace = (bytes: number) => Promise<void>;
+
 /** An upload that a listing found. */
 export interface FoundUpload {
   readonly key: string;
   readonly uploadId: string;
   /** Milliseconds since the epoch; null where the store does not tell. */
   readonly begun: number | null;
+  /** What it takes up; absent where only its parts tell. */
+  readonly bytes?: number;
 }
 
 /** What the bytes of a stored object should be. */
@@ -61,7 +66,7 @@ export interface ExpectedBytes {
 /** What the store says of an object's bytes, held against what they should be, without reading them. */
 export interface Attestation {
   /** How, for a person and for `stored/...json`: `sha256 kept by the store`, `etag of the parts`. */
-  readonly method: EndCheckMethod;
+  readonly method: Exclude<EndCheckMethod, "read back">;
   readonly matches: boolean;
   readonly expected: string;
   readonly actual: string;
@@ -120,6 +125,7 @@ export interface Vault {
       readonly metadata?: Metadata;
       /** Media type that the store keeps; a folder keeps none. */
       readonly contentType?: string;
+      readonly pace?: Pace | undefined;
     },
   ): Promise<ObjectInfo>;
   /** Begins a multi-part upload; nothing is visible under `key` until it is completed. */
@@ -137,7 +143,11 @@ export interface Vault {
   putPart(
     upload: UploadRef,
     part: PartBody,
-    options?: { readonly signal?: CancelSignal | undefined; readonly onBytes?: (bytes: number) => void },
+    options?: {
+      readonly signal?: CancelSignal | undefined;
+      readonly onBytes?: (bytes: number) => void;
+      readonly pace?: Pace | undefined;
+    },
   ): Promise<StoredPart>;
   /** The parts that the store really has, from their bytes or its own records; OBJECT_CHANGED when it knows no such upload. */
   listParts(upload: UploadRef, signal?: CancelSignal): Promise<readonly StoredPart[]>;

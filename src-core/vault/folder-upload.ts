@@ -102,6 +102,7 @@ export function folderUploads(root: FolderRoot): Uploads {
           {
             signal: options.signal,
             also: async (at, bytes) => {
+              await options.pace?.(bytes.length);
               await root.guard(file, () => writeFully(handle, start + at, bytes));
               options.onBytes?.(bytes.length);
             },

@@ -66,6 +66,7 @@ export function createFolderVault(path: string): Vault {
     async put(key, bytes, options = {}) {
       throwIfCancelled(options.signal);
       refuseOtherBytes(key, bytes, options.sha256);
+      await options.pace?.(bytes.length);
       const target = await root.makeParents(key);
       return root.guard(target, async () => {
         const temporary = uploadPath(target, newUploadId());
@@ -119,8 +120,9 @@ export function createFolderVault(path: string): Vault {
       )) {
         const upload = parseUploadName(name);
         const key = folder + (upload?.target ?? "");
-        if (upload !== null && key.startsWith(prefix))
-          yield { key, uploadId: upload.uploadId, begun: await modified(join(root.path, folder, name)) };
+        if (upload === null || !key.startsWith(prefix)) continue;
+        const found = await statOf(join(root.path, folder, name));
+        yield { key, uploadId: upload.uploadId, begun: null, ...found };
       }
     },
 
@@ -143,10 +145,12 @@ function refuseOtherBytes(key: string, bytes: Uint8Array, sha256: string | undef
   if (actual !== sha256) throw refusedBytes(key, { expected: sha256, actual });
 }
 
-/** Milliseconds; null for a file that was taken away meanwhile. */
-async function modified(file: string): Promise<number | null> {
+/** Of an upload's file, which has holes where parts are missing; null for one that was taken away meanwhile. */
+async function statOf(file: string): Promise<{ readonly begun: number; readonly bytes: number } | null> {
   try {
-    return Math.floor((await lstat(file)).mtimeMs);
+    const { mtimeMs, blocks, size } = await lstat(file);
+    // stat(2): blocks are of 512 bytes, whatever the file system's own.
+    return { begun: Math.floor(mtimeMs), bytes: Math.min(blocks * 512, size) };
   } catch (error) {
     if (systemCode(error) === "ENOENT") return null;
     throw error;
