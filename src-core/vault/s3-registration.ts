@@ -1,13 +1,13 @@
 import type { Failure } from "../../src-contract/failure.ts";
-import type { ParsedRequest, VaultSummary } from "../../src-contract/vault-api.ts";
+import type { ParsedRequest, VaultHealth, VaultSummary } from "../../src-contract/vault-api.ts";
 import type { Core } from "../core.ts";
 import type { KeychainSource } from "../credentials/credential-source.ts";
-import { asFailure, fail } from "../failing.ts";
+import { asFailure, FailureError, fail } from "../failing.ts";
 import type { Vault } from "../ports.ts";
-import { givenCredentials } from "./given-credentials.ts";
+import { type GivenCredentials, givenCredentials } from "./given-credentials.ts";
 import { settingsOf, settingsWarnings } from "./s3-request.ts";
-import { s3Location } from "./s3-settings.ts";
-import { ensureMarker, readMarker, requireMarker } from "./vault-marker.ts";
+import { type S3Settings, s3Location } from "./s3-settings.ts";
+import { readMarker, requireMarker, writeMarker } from "./vault-marker.ts";
 import {
   insertVault,
   replaceCredentials,
@@ -34,10 +34,12 @@ export async function addS3Vault(
   const location = s3Location(settings);
   const given = givenCredentials(core, name, request);
   requireFree(core, name, location);
-  const row = await core.stores.withVault({ settings, health: null }, given.provider, async (vault) => {
-    const health = await vault.health();
+  const row = await trying(core, settings, given, async (vault) => {
+    // The first request: what the store has against it comes out as it is.
+    const found = await readMarker(vault);
+    const health = await fitOnly(vault);
     return await given.keeping(async () => {
-      const marker = await markerFor(core, vault);
+      const marker = found ?? (await makeMarker(core, vault));
       const added: S3Row = {
         name,
         kind: "s3",
@@ -51,7 +53,7 @@ export async function addS3Vault(
       return added;
     });
   });
-  for (const warning of settingsWarnings(settings)) warn(warning);
+  for (const warning of [...settingsWarnings(settings), ...probeWarnings(row)]) warn(warning);
   return summaryOf(row);
 }
 
@@ -77,16 +79,19 @@ export async function setVaultCredentials(
     );
   }
   const given = givenCredentials(core, name, request);
-  const unused = await core.stores.withVault({ ...row, health: null }, given.provider, async (vault) => {
-    const health = await vault.health();
+  const [replaced, unused] = await trying(core, row.settings, given, async (vault) => {
+    const found = row.marker ?? (await readMarker(vault));
     if (row.marker !== null) await requireMarker(vault, name, row.marker);
+    const health = await fitOnly(vault);
     return await given.keeping(async () => {
-      const marker = row.marker ?? (await markerFor(core, vault));
-      return replaceCredentials(core, { ...row, credentials: given.source, health, marker });
+      const marker = found ?? (await makeMarker(core, vault));
+      const changed: S3Row = { ...row, credentials: given.source, health, marker };
+      return [changed, replaceCredentials(core, changed)] as const;
     });
   });
   if (unused !== null) await forget(core, unused, warn);
-  return summaryOf(vaultRow(core, name));
+  for (const warning of probeWarnings(replaced)) warn(warning);
+  return summaryOf(replaced);
 }
 
 /** The new secret is in use already, so an old one that stays is no failure. */
@@ -102,12 +107,57 @@ async function forget(core: Core, unused: KeychainSource, warn: Warn): Promise<v
   }
 }
 
-/** The id in the bucket's marker, which is made where it is missing; null where these credentials may read but not make one. */
-async function markerFor(core: Core, vault: Vault): Promise<string | null> {
+/** Opens the store for `work` with credentials that nobody has kept yet. */
+async function trying<T>(
+  core: Core,
+  settings: S3Settings,
+  { provider }: GivenCredentials,
+  work: (vault: Vault) => Promise<T>,
+): Promise<T> {
   try {
-    return await ensureMarker(vault, core.newId());
+    return await core.stores.withVault({ settings, health: null }, provider, work);
   } catch (error) {
-    if (asFailure(error).failure.code !== "PERMISSION_MISSING") throw error;
-    return await readMarker(vault);
+    const { failure } = asFailure(error);
+    if (failure.code !== "CREDENTIALS_REFUSED") throw error;
+    const nextStep =
+      "Check the access key id and its secret, then run the same command again. Nothing was changed.";
+    throw new FailureError({ ...failure, nextStep }, error);
   }
 }
+
+/** Throws VAULT_UNFIT when the bucket cannot even be read. */
+async function fitOnly(vault: Vault): Promise<VaultHealth> {
+  const health = await vault.health();
+  if (health.fit) return health;
+  const failed = health.probes.filter((probe) => probe.result === "failed");
+  throw fail(
+    "VAULT_UNFIT",
+    `${vault.location} cannot serve as a vault: ${failed.map((probe) => `${probe.name}: ${probe.detail}`).join("; ")}.`,
+    "Check the bucket and what the credentials may do there.",
+    { subject: vault.location, details: { probes: health.probes } },
+  );
+}
+
+/** Makes the marker that is missing; null where these credentials may not write. */
+async function makeMarker(core: Core, vault: Vault): Promise<string | null> {
+  try {
+    return await writeMarker(vault, core.newId());
+  } catch (error) {
+    if (asFailure(error).failure.code === "PERMISSION_MISSING") return null;
+    throw error;
+  }
+}
+
+/** What a person should know of a vault that serves, but not for all: it cannot be written to, or what was probed stays in it. */
+function probeWarnings({ name, health }: S3Row): readonly Failure[] {
+  return (health?.probes ?? [])
+    .filter((probe) => WARNED_OF.has(probe.name) && probe.result !== "ok")
+    .filter((probe) => !probe.detail.startsWith("not tried"))
+    .map((probe) => ({
+      code: "PERMISSION_MISSING",
+      message: `Vault ${name}, ${probe.name}: ${probe.detail}.`,
+      nextStep: `See all that was found with: strongroom vault health ${name}`,
+      subject: name,
+    }));
+}
+const WARNED_OF: ReadonlySet<string> = new Set(["writable", "delete"]);

@@ -29,16 +29,14 @@ export async function readMarker(vault: Vault): Promise<string | null> {
   }
 }
 
-/** Makes the vault's marker unless it has one. Answers with the id in it, which may be that of another process. */
-export async function ensureMarker(vault: Vault, newId: string): Promise<string> {
-  const found = await readMarker(vault);
-  if (found !== null) return found;
-  const marker = { format: "strongroom-vault/1", id: newId };
+/** Makes the marker of a vault that has none. Answers with the id in it, which may be that of another process. */
+export async function writeMarker(vault: Vault, id: string): Promise<string> {
+  const marker = { format: "strongroom-vault/1", id };
   try {
     await vault.put(MARKER_KEY, Buffer.from(`${JSON.stringify(marker)}\n`), {
-      metadata: { [ID_METADATA]: newId },
+      metadata: { [ID_METADATA]: id },
     });
-    return newId;
+    return id;
   } catch (error) {
     // Another process added the same place in the same moment.
     const other = await readMarker(vault);

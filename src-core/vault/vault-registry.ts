@@ -5,7 +5,7 @@ import { fail } from "../failing.ts";
 import { refuseInsideHome } from "../home.ts";
 import type { Vault } from "../ports.ts";
 import { createFolderVault } from "./folder-vault.ts";
-import { ensureMarker, requireMarker } from "./vault-marker.ts";
+import { readMarker, requireMarker, writeMarker } from "./vault-marker.ts";
 import { insertVault, saveHealth, summaryOf, vaultRow, vaultRows } from "./vault-rows.ts";
 
 /** Remembers a folder as a vault after trying what it can do. Throws VAULT_EXISTS, VAULT_UNREACHABLE or VAULT_UNFIT. */
@@ -19,7 +19,7 @@ export async function addFolderVault(
   const vault = createFolderVault(location);
   const health = await vault.health();
   if (!health.fit) throw unfit(name, location, health);
-  const marker = await ensureMarker(vault, core.newId());
+  const marker = (await readMarker(vault)) ?? (await writeMarker(vault, core.newId()));
   insertVault(core, { name, kind: "folder", location, marker, health });
   return vaultByName(core, name);
 }

@@ -105,7 +105,7 @@ export function requireFree(core: Core, name: string, location: string): void {
     "VAULT_EXISTS",
     `${location} is already here as vault ${other.name}.`,
     `Use vault ${other.name}, or choose another prefix.`,
-    { subject: other.name, details: { vault: other.name, location } },
+    { subject: other.name },
   );
 }
 
