@@ -5,6 +5,8 @@ import { columnsOf, visible } from "./terminal-text.ts";
 
 /** So many findings of one code are shown; --json gives all. */
 const SHOWN_PER_CODE = 50;
+/** So many files of one finding are named. */
+const SHOWN_FILES = 20;
 /** Expected and actual stand side by side while they fit on a common terminal, else one above the other. */
 const SIDE_BY_SIDE_COLUMNS = 72;
 
@@ -36,7 +38,13 @@ function findingText(finding: Finding): string {
   const message = visible(finding.message);
   const path = finding.path === undefined ? null : visible(finding.path);
   const head = path === null || message.includes(path) ? message : `${path}: ${message}`;
-  return `    ${head}\n${comparison(finding)}`;
+  return `    ${head}\n${comparison(finding)}${filesText(finding.files ?? [])}`;
+}
+
+function filesText(files: readonly string[]): string {
+  const shown = files.slice(0, SHOWN_FILES).map((file) => `      file      ${visible(file)}\n`);
+  const more = files.length - shown.length;
+  return shown.join("") + (more > 0 ? `      and ${countText(more)} more (--json lists up to 1,000)\n` : "");
 }
 
 /** `RFC 8493 2.1.3` as a person cites it: `RFC 8493, section 2.1.3`. */

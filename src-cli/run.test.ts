@@ -182,6 +182,47 @@ describe("verify", () => {
     expect((await verify(outcome, "--remote", "--accept-attested")).exitCode).toBe(0);
   });
 
+  test("--accept-attested without --remote is refused: nothing is attested then", async () => {
+    const { exitCode, out, err } = await verify({ ok: true, value: report({}) }, "--accept-attested");
+    expect([exitCode, out]).toEqual([2, ""]);
+    expect(err).toMatch(/^error: --accept-attested is for --remote/);
+    const json = await verify({ ok: true, value: report({}) }, "--accept-attested", "--json");
+    expect(JSON.parse(json.out)).toMatchObject({ ok: false, failure: { code: "INVALID_INPUT" } });
+  });
+
+  test("of a package in a vault, what was proven and what was not is said in the report's own words", async () => {
+    const proof = {
+      basis: "recorded version" as const,
+      proven: ["Size and ETag are those recorded when it was stored on 2026-03-14 09:26 UTC by \u001bevil."],
+      notProven: ["What lies on the store's disks now."],
+    };
+    const attested = report({ verdict: "attested", method: "attested by the store", proof });
+    const { out } = await verify({ ok: true, value: attested }, "--remote", "--accept-attested");
+    expect(out).toContain("\n  Proven\n    Size and ETag are those recorded when it was stored");
+    expect(out).toContain("by \\x1bevil.");
+    expect(out).toContain("\n  Not proven\n    What lies on the store's disks now.\n");
+    expect(out).toMatch(/^ +Signatures +not looked at$/m);
+    const doubtful = report({ verdict: "not verified", method: "looked up in the vault", proof });
+    const looked = await verify({ ok: true, value: doubtful }, "--remote");
+    expect(looked.exitCode).toBe(2);
+    expect(looked.out).toMatch(/^COULD NOT BE VERIFIED {2}/);
+    expect(looked.out).toMatch(/^ +Method +the archive was looked up in the vault; no byte of it was read$/m);
+    const read = report({ method: "stored archive", proof: { ...proof, basis: "every part read" } });
+    expect((await verify({ ok: true, value: read }, "--remote", "--full")).out).toMatch(/^VERIFIED {2}/);
+  });
+
+  test("files of a damaged part are named, as many as a person reads", async () => {
+    const files = Array.from({ length: 30 }, (_, number) => `data/${number}.txt`);
+    const value = report({
+      verdict: "not valid",
+      method: "stored archive",
+      findings: [{ code: "PART_DIFFERS", severity: "error", rule: "r", message: "Part 2 differs.", files }],
+    });
+    const { out } = await verify({ ok: true, value }, "--remote", "--full");
+    expect(out).toContain("      file      data/19.txt\n      and 10 more");
+    expect(out).not.toContain("data/20.txt");
+  });
+
   test("of an archive in a vault no files are counted: none was looked at", async () => {
     const counts = { files: 0, bytes: 2048, parts: 1, errors: 0, warnings: 0 };
     const { out } = await verify({ ok: true, value: report({ method: "stored archive", counts }) });

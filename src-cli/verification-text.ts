@@ -1,5 +1,5 @@
 import { assertNever, type Failure } from "../src-contract/failure.ts";
-import type { SignatureCheck, VerificationMethod, VerificationReport } from "../src-contract/findings.ts";
+import type { RemoteProof, VerificationMethod, VerificationReport } from "../src-contract/findings.ts";
 import { findingsText, findingTotals } from "./findings-text.ts";
 import { amountText, durationText, sizeText } from "./human-text.ts";
 import type { Paint } from "./paint.ts";
@@ -31,9 +31,11 @@ function methodText(method: VerificationMethod): string {
     case "reference sources":
       return "the source files were read again and held against the seal";
     case "stored archive":
-      return "every part of the archive in the vault was read and held against the seal; its manifests were not read";
+      return "every part of the archive in the vault was read and held against the seal, and what lies beside it";
     case "attested by the store":
-      return "the store's own record was compared with the seal; no byte of the archive was read";
+      return "what the store says of the archive was compared; no byte of it was read";
+    case "looked up in the vault":
+      return "the archive was looked up in the vault; no byte of it was read";
     default:
       return assertNever(method);
   }
@@ -43,7 +45,7 @@ function banner(report: VerificationReport, paint: Paint): string {
   const target = visible(report.target);
   switch (report.verdict) {
     case "valid":
-      return `${paint("good", "VALID")}  ${target}\n\n`;
+      return `${paint("good", report.proof === undefined ? "VALID" : "VERIFIED")}  ${target}\n\n`;
     case "not valid":
       return `${paint("bad", NOT_VALID)}  ${target}\n\n`;
     case "not verified":
@@ -55,7 +57,8 @@ function banner(report: VerificationReport, paint: Paint): string {
   }
 }
 
-function signaturesText(signatures: readonly SignatureCheck[], sealed: boolean): string | null {
+function signaturesText({ signatures, sealed, method }: VerificationReport): string | null {
+  if (readNothing(method)) return "not looked at";
   if (signatures.length > 0) {
     const invalid = signatures.filter((signature) => signature.state === "invalid").length;
     return `${amountText(signatures.length, "signature")}${invalid === 0 ? ", all valid" : `, ${invalid} INVALID`}`;
@@ -63,12 +66,29 @@ function signaturesText(signatures: readonly SignatureCheck[], sealed: boolean):
   return sealed ? "none: nobody signed this package" : null;
 }
 
+function readNothing(method: VerificationMethod): boolean {
+  return method === "attested by the store" || method === "looked up in the vault";
+}
+
 /** What was read: files where they were looked at, else the archive's bytes, else nothing. */
 function contentText({ method, counts }: VerificationReport): string | null {
-  if (method === "attested by the store") return null;
+  if (readNothing(method)) return null;
   const files = method === "stored archive" ? [] : [amountText(counts.files, "file")];
   const parts = counts.parts === undefined ? [] : [amountText(counts.parts, "part")];
   return [...files, sizeText(counts.bytes), ...parts].join(", ");
+}
+
+function methodLine({ verdict, method, proof }: VerificationReport): string {
+  return verdict === "not verified" && proof === undefined ? UNFINISHED : methodText(method);
+}
+
+/** What the verdict on a package in a vault rests on, and what it leaves open. */
+function proofText({ proven, notProven }: RemoteProof): string {
+  const list = (heading: string, sentences: readonly string[]) =>
+    sentences.length === 0
+      ? ""
+      : `\n  ${heading}\n${sentences.map((sentence) => `    ${visible(sentence)}\n`).join("")}`;
+  return list("Proven", proven) + list("Not proven", notProven);
 }
 
 /** The report of a verification: verdict first, then what was done, then findings by code, then signatures. */
@@ -76,15 +96,16 @@ export function* verificationText(report: VerificationReport, paint: Paint): Gen
   const { counts } = report;
   yield banner(report, paint);
   yield fields([
-    ["Method", report.verdict === "not verified" ? UNFINISHED : methodText(report.method)],
+    ["Method", methodLine(report)],
     ["Package", report.packageId === undefined ? null : visible(report.packageId)],
     ["Package digest", report.packageDigest === undefined ? null : visible(report.packageDigest)],
     ["BagIt version", report.bagitVersion === undefined ? null : visible(report.bagitVersion)],
     ["Content", contentText(report)],
     ["Findings", findingTotals(counts.errors, counts.warnings)],
-    ["Signatures", signaturesText(report.signatures, report.sealed)],
+    ["Signatures", signaturesText(report)],
     ["Took", durationText(Date.parse(report.finished) - Date.parse(report.started))],
   ]);
+  if (report.proof !== undefined) yield proofText(report.proof);
   yield* findingsText(report.findings, paint);
   if (report.signatures.length > 0) yield "\n  Signed by\n";
   for (const signature of report.signatures) {

@@ -11,6 +11,8 @@ export interface Finding {
   readonly actual?: string;
   readonly rule: string;
   readonly message: string;
+  /** Payload files that it touches, where it is about a range of an archive and they are known; at most 1,000, the first ones. */
+  readonly files?: readonly string[];
 }
 
 /** What a verification did, in the words the verdict uses. */
@@ -25,16 +27,33 @@ export type VerificationMethod =
   | "sealed bag"
   /** A reference package's source files were read again and held against the seal. */
   | "reference sources"
-  /** Every part of the archive in the vault was read and has its sealed digest; its headers and manifests were not read. */
+  /** Every part of the archive in the vault was read and held against the seal, and what lies beside it: seal.json, manifest.json, signatures. */
   | "stored archive"
-  /** The store's own record of size (and digest, where it keeps one); no byte of the archive was read. */
-  | "attested by the store";
+  /** The store's SHA-256 of the archive was held against the seal, or the object against the one that was recorded; no byte of it was read. */
+  | "attested by the store"
+  /** The archive was looked up in the vault, and there was nothing but its size to compare; no byte of it was read. */
+  | "looked up in the vault";
 
 export interface SignatureCheck {
   /** SHA-256 of the public key (SubjectPublicKeyInfo, DER), lower-case hex. */
   readonly fingerprint: string;
   readonly state: "valid" | "invalid";
   readonly file: string;
+}
+
+/** What the verdict on a package in a vault rests on. */
+export interface RemoteProof {
+  readonly basis:
+    | "every part read"
+    | "sha256 kept by the store"
+    | "etag of the parts"
+    /** The object is the one that was recorded when its bytes were last known. */
+    | "recorded version"
+    | "size alone"
+    | "nothing";
+  /** Sentences for a person; times in them are UTC. */
+  readonly proven: readonly string[];
+  readonly notProven: readonly string[];
 }
 
 export interface VerificationReport {
@@ -57,7 +76,10 @@ export interface VerificationReport {
     readonly warnings: number;
   };
   readonly findings: readonly Finding[];
+  /** Of a package in a vault of which no byte was read, none: they were not looked at. */
   readonly signatures: readonly SignatureCheck[];
+  /** Of a package in a vault. */
+  readonly proof?: RemoteProof;
   /** RFC 3339, UTC. */
   readonly started: string;
   readonly finished: string;

@@ -2,7 +2,8 @@ import type { Command } from "commander";
 import type { Failure } from "../../src-contract/failure.ts";
 import type { VerificationReport } from "../../src-contract/findings.ts";
 import { examples } from "../help-text.ts";
-import type { ExitCode, Session } from "../session.ts";
+import { type ExitCode, type Session, wantsJson } from "../session.ts";
+import { fullName, usageFailure } from "../usage.ts";
 import { failedVerdict, verificationText } from "../verification-text.ts";
 
 interface Options {
@@ -31,11 +32,13 @@ export function define(command: Command, session: Session): void {
     .argument("<target>", "bag folder, .tar, .tar.gz, .zip, or package id")
     .option("--seal <file>", "the seal to hold it against, when it does not lie beside it")
     .option("--full", "compute every file's digest again, besides the archive's parts")
-    .option("--remote", "what the vault holds: by its own record; with --full by reading every byte")
-    .option("--accept-attested", "with --remote: take the store's own record as good enough")
+    .option("--remote", "in its vault: by what the store says of it; with --full by reading every byte there")
+    .option("--accept-attested", "with --remote: take the store's word as good enough")
     .addHelpText(
       "after",
-      `\nExit code 0: valid. 1: not valid. 2: could not be verified, or attested only.\n${examples(
+      `\nVERIFIED and VALID mean that bytes were read. ATTESTED means that the store says so: its SHA-256 is the seal's, or
+the object is the one that was recorded; what was proven and what was not stands in the report.
+Exit code 0: valid. 1: not valid. 2: could not be verified, or attested only.\n${examples(
         "strongroom verify ./review/fieldwork-week-1",
         "strongroom verify fieldwork-week-1.tar --full",
         "strongroom verify 0197f3a2",
@@ -43,14 +46,21 @@ export function define(command: Command, session: Session): void {
         "strongroom verify 0197f3a2 --remote --accept-attested",
       )}`,
     )
-    .action((target: string, { seal, full, remote, acceptAttested }: Options) =>
-      session.perform(command, {
+    .action(async (target: string, { seal, full, remote, acceptAttested }: Options) => {
+      if (acceptAttested === true && remote !== true) {
+        const message = "--accept-attested is for --remote: without it the bytes are read in any case.";
+        return await session.fail(
+          wantsJson(command),
+          usageFailure(message, fullName(command), "--accept-attested"),
+        );
+      }
+      await session.perform(command, {
         name: "verify",
         request: { target, seal, full, remote },
         call: (vault, request, options) => vault.verify(request, options),
         judge: (report) => judge(report, acceptAttested === true),
         text: verificationText,
         failureHeading: failedVerdict,
-      }),
-    );
+      });
+    });
 }

@@ -5,6 +5,8 @@ import type { PackageKeys } from "../vault/vault-keys.ts";
 import { readSmallObject } from "./stored-seal.ts";
 
 const LARGEST_RECORD = 64 * 1024;
+/** A package is stored once, or again after it was lost; more records are somebody's mischief. */
+const MOST_RECORDS = 100;
 
 /** Who stored a package when, and how it was found to be right: `stored/<actor>-<time>.json`. */
 const storedRecordSchema = z.object({
@@ -53,18 +55,40 @@ export async function writeStoredRecord(
   return record;
 }
 
-/** The first record of this package digest, or null. What is not a record of a known form is passed over: it proves nothing. */
+/** The first record of this package digest, or null. */
 export async function readStoredRecord(
   vault: Vault,
   keys: PackageKeys,
   packageDigest: string,
 ): Promise<StoredRecord | null> {
+  for await (const record of recordsOf(vault, keys, packageDigest)) return record;
+  return null;
+}
+
+/** All records of this package digest, oldest first. */
+export async function readStoredRecords(
+  vault: Vault,
+  keys: PackageKeys,
+  packageDigest: string,
+): Promise<readonly StoredRecord[]> {
+  const records: StoredRecord[] = [];
+  for await (const record of recordsOf(vault, keys, packageDigest)) records.push(record);
+  return records.sort((one, other) => (one.time < other.time ? -1 : 1));
+}
+
+/** In order of key. What is not a record of a known form is passed over: it proves nothing. */
+async function* recordsOf(
+  vault: Vault,
+  keys: PackageKeys,
+  packageDigest: string,
+): AsyncGenerator<StoredRecord> {
+  let looked = 0;
   for await (const { key } of vault.list(keys.storedPrefix)) {
+    if (++looked > MOST_RECORDS) return;
     const found = await readSmallObject(vault, key, LARGEST_RECORD);
     const parsed = storedRecordSchema.safeParse(jsonOrNothing(found?.bytes ?? null));
-    if (parsed.success && parsed.data.packageDigest === packageDigest) return parsed.data;
+    if (parsed.success && parsed.data.packageDigest === packageDigest) yield parsed.data;
   }
-  return null;
 }
 
 function jsonOrNothing(bytes: Uint8Array | null): unknown {

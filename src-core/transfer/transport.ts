@@ -1,5 +1,6 @@
 import type { CallOptions } from "../../src-contract/progress.ts";
-import type { ParsedRequest, PushResult } from "../../src-contract/vault-api.ts";
+import type { ParsedRequest, PushResult, QueuedPush } from "../../src-contract/vault-api.ts";
+import { rememberArchive, rememberedArchive } from "../catalog/seen-archives.ts";
 import type { Core } from "../core.ts";
 import { appendEvent } from "../custody/custody-log.ts";
 import { engagementById } from "../engagement/engagements.ts";
@@ -8,6 +9,7 @@ import {
   type LocalPackage,
   loadPackage,
   openArchive,
+  requireBytes,
   requireManifest,
   resolvePackage,
   signatureFiles,
@@ -16,43 +18,89 @@ import { rfc3339FromMs } from "../package/times.ts";
 import type { Vault } from "../ports.ts";
 import { openVaultByName } from "../vault/vault-registry.ts";
 import { verifyReference } from "../verify/verify-reference.ts";
-import { pushPackage } from "./push-package.ts";
+import { withBandwidth } from "./bandwidth-limit.ts";
+import { pacedVault } from "./bandwidth-vault.ts";
+import type { TransferLease } from "./journal.ts";
+import { type PushedPackage, pushPackage } from "./push-package.ts";
+import { queuePush } from "./queue-control.ts";
+import { leaseTransfer } from "./queue-lease.ts";
+import { pushPlan, type QueueRow } from "./queue-rows.ts";
+import { type RunOptions, underLease } from "./queue-run.ts";
 
 /** The vault of an engagement's packages. Throws ENGAGEMENT_NOT_FOUND or VAULT_MISSING. */
 export async function vaultOfPackage(
   core: Core,
-  { engagement }: { readonly engagement: string },
+  place: { readonly engagement: string },
 ): Promise<{ readonly name: string; readonly vault: Vault }> {
-  const { vault } = engagementById(core, engagement);
-  if (vault === null) {
-    throw fail(
-      "VAULT_MISSING",
-      `Engagement ${engagement} has no vault.`,
-      `Give it one: strongroom engagement set-vault ${engagement} NAME`,
-      { subject: engagement },
-    );
-  }
-  return { name: vault, vault: await openVaultByName(core, vault) };
+  const name = vaultNameOf(core, place);
+  return { name, vault: await openVaultByName(core, name) };
 }
 
-/** Sends a package into its engagement's vault; see push-package.ts for what holds when it is interrupted. */
+function vaultNameOf(core: Core, { engagement }: { readonly engagement: string }): string {
+  const { vault } = engagementById(core, engagement);
+  if (vault !== null) return vault;
+  throw fail(
+    "VAULT_MISSING",
+    `Engagement ${engagement} has no vault.`,
+    `Give it one: strongroom engagement set-vault ${engagement} NAME`,
+    { subject: engagement },
+  );
+}
+
+/**
+ * Sends a package into its engagement's vault, or leaves that to a worker; see push-package.ts for what holds when it is interrupted. From here on
+ * it is in the queue, until it is stored or cancelled.
+ */
 export async function pushToVault(
   core: Core,
   request: ParsedRequest<"packagePush">,
   options: CallOptions,
-): Promise<PushResult> {
+): Promise<PushResult | QueuedPush> {
   const summary = resolvePackage(core, request.package);
   const local = await loadPackage(core, summary.id);
-  const { name, vault } = await vaultOfPackage(core, summary);
+  const vaultName = vaultNameOf(core, summary);
   await requireManifest(local);
+  await requireBytes(local);
+  const plan = pushPlan(local.seal, local.packageDigest, vaultName);
+  if (request.detach) return queuePush(core, plan, request.priority);
+  const lease = leaseTransfer(core.ledger, plan, core.clock, request.priority);
+  return withBandwidth(core.ledger, request.limit, (bandwidth) =>
+    underLease(lease, core.clock, local.seal.archiveSize, { ...options, bandwidth }, (run) =>
+      push(core, lease, local, vaultName, run),
+    ),
+  );
+}
+
+/** Runs a push that waits in the queue, whose lease is held. */
+export async function pushQueued(
+  core: Core,
+  lease: TransferLease,
+  { package_id: id, vault }: QueueRow,
+  run: RunOptions,
+): Promise<PushResult> {
+  const local = await loadPackage(core, id);
+  await requireManifest(local);
+  return push(core, lease, local, vault, run);
+}
+
+async function push(
+  core: Core,
+  lease: TransferLease,
+  local: LocalPackage,
+  vaultName: string,
+  { bandwidth, ...options }: RunOptions,
+): Promise<PushResult> {
+  const { packageId, engagement } = local.seal;
+  const vault = await openVaultByName(core, vaultName);
   const archive = await openArchive(local);
   try {
     const signatures = await signatureFiles(`${local.folder}/signatures`);
     const pushed = await pushPackage({
-      vault,
-      vaultName: name,
+      vault: pacedVault(vault, bandwidth),
+      vaultName,
       db: core.ledger,
-      engagement: summary.engagement,
+      lease,
+      engagement,
       seal: local.seal,
       sealBytes: local.sealBytes,
       archive,
@@ -62,15 +110,16 @@ export async function pushToVault(
       clock: core.clock,
       signal: options.signal,
       onProgress: options.onProgress,
+      retry: options.retry,
       onMismatch: async (_part, offset, size) => {
         if (local.holding === "held") throw damagedArchive(local);
         await nameChangedFiles(local, offset, size, options);
       },
+      onStored: (stored) => recordStored(core, local, vaultName, stored),
     });
-    recordStored(core, local, name, pushed.method, pushed.alreadyStored);
     return {
-      package: summary.id,
-      vault: name,
+      package: packageId,
+      vault: vaultName,
       bytes: pushed.bytes,
       alreadyStored: pushed.alreadyStored,
       method: pushed.method,
@@ -96,7 +145,7 @@ function damagedArchive({ archiveFile, seal }: LocalPackage): Error {
 }
 
 /** A device's name as a segment of a key. */
-function actorName(device: string): string {
+export function actorName(device: string): string {
   return (
     device
       .replace(/[^A-Za-z0-9-]/g, "-")
@@ -130,12 +179,20 @@ function recordStored(
   core: Core,
   local: LocalPackage,
   vault: string,
-  method: string,
-  already: boolean,
+  { method, alreadyStored: already, stored }: PushedPackage,
 ): void {
   const { packageId, engagement } = local.seal;
+  const place = { packageId, vault, packageDigest: local.packageDigest };
   core.ledger
     .transaction(() => {
+      // What this device read since says more than a record of its storing.
+      if (stored !== null && (!already || rememberedArchive(core.ledger, place) === null)) {
+        const { size, version, versionId, actor: by, time } = stored;
+        rememberArchive(core.ledger, place, {
+          ...{ size, version, how: "stored", by, time },
+          ...(versionId === undefined ? {} : { versionId }),
+        });
+      }
       const { changes } = core.ledger
         .prepare(
           "INSERT INTO stored_packages (package_id, vault, package_digest, time, method) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",

@@ -194,29 +194,6 @@ describe("signatures", () => {
     await reader.close();
   });
 
-  test("of a package in a vault, those in the vault are verified, also where it is nowhere else", async () => {
-    const vault = await room.addVault();
-    const { id } = await room.build("ev", { keyFile: keyFile(), keyPassphrase: passphrase });
-    valueIn(await room.vault.packagePush({ package: id }));
-    const reader = await room.openOther("reader");
-    valueIn(await reader.vaultAddFolder({ name: "stick", path: vault }));
-    valueIn(await reader.engagementCreate({ id: Workroom.ENGAGEMENT, vault: "stick" }));
-    for (const device of [room.vault, reader]) {
-      const report = valueIn(await device.verify({ target: id, remote: true, full: true }));
-      expect(report).toMatchObject({ verdict: "valid", signatures: [{ state: "valid" }] });
-    }
-    const below = join(vault, "engagements", Workroom.ENGAGEMENT, "packages", id, "signatures");
-    const file = join(below, readdirSync(below)[0] ?? "");
-    writeFileSync(file, readFileSync(file, "utf8").replace(/"sig":"../, '"sig":"AA'));
-    for (const full of [false, true]) {
-      expect(codesOf(valueIn(await reader.verify({ target: id, remote: true, full })))).toEqual([
-        "SIGNATURE",
-      ]);
-    }
-    expect(readdirSync(room.home).filter((name) => name.startsWith(".signatures"))).toEqual([]);
-    await reader.close();
-  });
-
   test("pipes and links among them are not followed", async () => {
     const { archive, folder } = await signed();
     execFileSync("mkfifo", [join(folder, "site-a.signatures", "x.dsse.json")]);

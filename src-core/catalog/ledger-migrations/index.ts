@@ -5,6 +5,7 @@ import { custody } from "./0030-custody.ts";
 import { buildBeat } from "./0040-build-beat.ts";
 import { s3Vaults } from "./0050-s3-vaults.ts";
 import { transferQueue } from "./0060-transfer-queue.ts";
+import { seenArchives } from "./0070-seen-archives.ts";
 
 /** In order of number. A new one goes at the end; one that was released is never changed. */
 export const ledgerMigrations: readonly Migration[] = [
@@ -14,4 +15,5 @@ export const ledgerMigrations: readonly Migration[] = [
   buildBeat,
   s3Vaults,
   transferQueue,
+  seenArchives,
 ];
