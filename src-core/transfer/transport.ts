@@ -1,5 +1,5 @@
 import type { CallOptions } from "../../src-contract/progress.ts";
-import type { ParsedRequest, PushResult, QueuedPush } from "../../src-contract/vault-api.ts";
+import type { ParsedRequest, PushResult } from "../../src-contract/vault-api.ts";
 import { rememberArchive, rememberedArchive } from "../catalog/seen-archives.ts";
 import type { Core } from "../core.ts";
 import { appendEvent } from "../custody/custody-log.ts";
@@ -9,7 +9,6 @@ import {
   type LocalPackage,
   loadPackage,
   openArchive,
-  requireBytes,
   requireManifest,
   resolvePackage,
   signatureFiles,
@@ -18,89 +17,43 @@ import { rfc3339FromMs } from "../package/times.ts";
 import type { Vault } from "../ports.ts";
 import { openVaultByName } from "../vault/vault-registry.ts";
 import { verifyReference } from "../verify/verify-reference.ts";
-import { withBandwidth } from "./bandwidth-limit.ts";
-import { pacedVault } from "./bandwidth-vault.ts";
-import type { TransferLease } from "./journal.ts";
 import { type PushedPackage, pushPackage } from "./push-package.ts";
-import { queuePush } from "./queue-control.ts";
-import { leaseTransfer } from "./queue-lease.ts";
-import { pushPlan, type QueueRow } from "./queue-rows.ts";
-import { type RunOptions, underLease } from "./queue-run.ts";
 
 /** The vault of an engagement's packages. Throws ENGAGEMENT_NOT_FOUND or VAULT_MISSING. */
 export async function vaultOfPackage(
   core: Core,
-  place: { readonly engagement: string },
+  { engagement }: { readonly engagement: string },
 ): Promise<{ readonly name: string; readonly vault: Vault }> {
-  const name = vaultNameOf(core, place);
-  return { name, vault: await openVaultByName(core, name) };
-}
-
-function vaultNameOf(core: Core, { engagement }: { readonly engagement: string }): string {
   const { vault } = engagementById(core, engagement);
-  if (vault !== null) return vault;
-  throw fail(
-    "VAULT_MISSING",
-    `Engagement ${engagement} has no vault.`,
-    `Give it one: strongroom engagement set-vault ${engagement} NAME`,
-    { subject: engagement },
-  );
+  if (vault === null) {
+    throw fail(
+      "VAULT_MISSING",
+      `Engagement ${engagement} has no vault.`,
+      `Give it one: strongroom engagement set-vault ${engagement} NAME`,
+      { subject: engagement },
+    );
+  }
+  return { name: vault, vault: await openVaultByName(core, vault) };
 }
 
-/**
- * Sends a package into its engagement's vault, or leaves that to a worker; see push-package.ts for what holds when it is interrupted. From here on
- * it is in the queue, until it is stored or cancelled.
- */
+/** Sends a package into its engagement's vault; see push-package.ts for what holds when it is interrupted. */
 export async function pushToVault(
   core: Core,
   request: ParsedRequest<"packagePush">,
   options: CallOptions,
-): Promise<PushResult | QueuedPush> {
+): Promise<PushResult> {
   const summary = resolvePackage(core, request.package);
   const local = await loadPackage(core, summary.id);
-  const vaultName = vaultNameOf(core, summary);
+  const { name, vault } = await vaultOfPackage(core, summary);
   await requireManifest(local);
-  await requireBytes(local);
-  const plan = pushPlan(local.seal, local.packageDigest, vaultName);
-  if (request.detach) return queuePush(core, plan, request.priority);
-  const lease = leaseTransfer(core.ledger, plan, core.clock, request.priority);
-  return withBandwidth(core.ledger, request.limit, (bandwidth) =>
-    underLease(lease, core.clock, local.seal.archiveSize, { ...options, bandwidth }, (run) =>
-      push(core, lease, local, vaultName, run),
-    ),
-  );
-}
-
-/** Runs a push that waits in the queue, whose lease is held. */
-export async function pushQueued(
-  core: Core,
-  lease: TransferLease,
-  { package_id: id, vault }: QueueRow,
-  run: RunOptions,
-): Promise<PushResult> {
-  const local = await loadPackage(core, id);
-  await requireManifest(local);
-  return push(core, lease, local, vault, run);
-}
-
-async function push(
-  core: Core,
-  lease: TransferLease,
-  local: LocalPackage,
-  vaultName: string,
-  { bandwidth, ...options }: RunOptions,
-): Promise<PushResult> {
-  const { packageId, engagement } = local.seal;
-  const vault = await openVaultByName(core, vaultName);
   const archive = await openArchive(local);
   try {
     const signatures = await signatureFiles(`${local.folder}/signatures`);
     const pushed = await pushPackage({
-      vault: pacedVault(vault, bandwidth),
-      vaultName,
+      vault,
+      vaultName: name,
       db: core.ledger,
-      lease,
-      engagement,
+      engagement: summary.engagement,
       seal: local.seal,
       sealBytes: local.sealBytes,
       archive,
@@ -110,16 +63,15 @@ async function push(
       clock: core.clock,
       signal: options.signal,
       onProgress: options.onProgress,
-      retry: options.retry,
       onMismatch: async (_part, offset, size) => {
         if (local.holding === "held") throw damagedArchive(local);
         await nameChangedFiles(local, offset, size, options);
       },
-      onStored: (stored) => recordStored(core, local, vaultName, stored),
     });
+    recordStored(core, local, name, pushed);
     return {
-      package: packageId,
-      vault: vaultName,
+      package: summary.id,
+      vault: name,
       bytes: pushed.bytes,
       alreadyStored: pushed.alreadyStored,
       method: pushed.method,
