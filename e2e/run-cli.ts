@@ -7,7 +7,7 @@ import type { Failure } from "../src-contract/failure.ts";
 
 /** The project's folder. */
 export const ROOT = resolve(fileURLToPath(import.meta.url), "../..");
-const LAUNCHER = join(ROOT, "bin", "strongroom");
+export const LAUNCHER = join(ROOT, "bin", "strongroom");
 
 export interface Finished {
   readonly exitCode: number | null;
@@ -19,6 +19,8 @@ export interface Finished {
 export interface RunOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** What stands on standard input; without it there is nothing. */
+  readonly input?: string;
   /** Root reads everything; with this it is held to permissions as any other user is (capabilities(7), CAP_DAC_OVERRIDE). */
   readonly obeyPermissions?: boolean;
   /** Called once the process was started, to send it signals. */
@@ -35,7 +37,7 @@ export function runProgram(
     const child = spawn(program, args, {
       cwd: options.cwd ?? ROOT,
       env: options.env ?? process.env,
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["pipe", "pipe", "pipe"],
       // Below vitest's own limit, so that a program that hangs is not left behind.
       timeout: 50_000,
       killSignal: "SIGKILL",
@@ -48,6 +50,8 @@ export function runProgram(
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       err += text;
     });
+    // A program that does not read it may be gone before it is written.
+    child.stdin.on("error", () => undefined).end(options.input ?? "");
     child.on("error", refuse);
     child.on("close", (exitCode, signal) => done({ exitCode, signal, out, err }));
     options.onStart?.(child).catch(refuse);

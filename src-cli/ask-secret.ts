@@ -47,8 +47,9 @@ export function askSecret(
   const { input, signal } = terminal;
   if (!input.isTTY) return Promise.resolve({ ok: false, failure: withoutTerminal });
   if (signal.aborted) return Promise.resolve({ ok: false, failure: STOPPED });
-  terminal.prompt.write(prompt);
+  // Before the prompt: whoever types at once is not shown either.
   input.setRawMode(true);
+  terminal.prompt.write(prompt);
   input.setEncoding("utf8");
   input.resume();
   return new Promise((resolve) => {
