@@ -109,6 +109,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./commands/vault-health.ts"),
   },
   {
+    words: "sync",
+    summary: "Send what is queued and learn what is new in the vaults",
+    load: () => import("./commands/sync.ts"),
+  },
+  {
     words: "backup",
     summary: "Copy this device's own records and packages to a folder",
     load: () => import("./commands/backup.ts"),

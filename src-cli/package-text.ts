@@ -10,8 +10,8 @@ function holdingText(summary: PackageSummary): string {
     reference: "sealed, not held (by reference: the bytes are in the source folders)",
     remote: "not on this device",
   };
-  const stored =
-    summary.storedIn === null ? "in no vault yet" : `stored in vault ${visible(summary.storedIn)}`;
+  const nowhere = summary.holding === "remote" ? "not in its vault any more" : "in no vault yet";
+  const stored = summary.storedIn === null ? nowhere : `stored in vault ${visible(summary.storedIn)}`;
   return `${here[summary.holding]}; ${stored}`;
 }
 

@@ -9,11 +9,13 @@ export interface Progress {
     | "verify"
     | "extract"
     | "index"
-    | "copy";
+    | "copy"
+    | "look"
+    | "fetch manifests";
   readonly done: number;
   /** Absent while it is not known ("n found"). */
   readonly total?: number;
-  readonly unit: "files" | "bytes" | "parts";
+  readonly unit: "files" | "bytes" | "parts" | "packages";
   /** What is worked on now, for a person. */
   readonly subject?: string;
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Outcome } from "./failure.ts";
+import type { Failure, Outcome } from "./failure.ts";
 import type { Finding, SignatureCheck, VerificationReport } from "./findings.ts";
 import type { FileRecord, ManifestHeader } from "./manifest.ts";
 import {
@@ -169,6 +169,8 @@ export const requestSchemas = {
   vaultSetCredentials: z.strictObject({ name: vaultNameSchema, ...credentialFields }),
   vaultList: z.strictObject({}),
   vaultHealth: z.strictObject({ name: vaultNameSchema }),
+  /** One engagement, or all that have a vault. */
+  sync: z.strictObject({ engagement: engagementIdSchema.optional() }),
   backup: z.strictObject({ to: localPathSchema }),
   restore: z.strictObject({ from: localPathSchema }),
 } as const;
@@ -199,7 +201,7 @@ export interface PackageSummary {
   readonly retentionClass: string | null;
   /** `held`: the archive is on this device. `reference`: sealed, not held. `remote`: in the vault only. */
   readonly holding: "held" | "reference" | "remote";
-  /** Name of the vault where seal.json was seen, else null. */
+  /** Name of the vault that holds it by the last look; null where none does, or does not any more. */
   readonly storedIn: string | null;
   /** When its bytes were last read, wherever, and found to be the sealed ones; null when this device never did. An attestation is no such time. */
   readonly lastVerified: string | null;
@@ -321,6 +323,26 @@ export interface VaultHealth {
   readonly probes: readonly HealthProbe[];
 }
 
+/** What a sync did for one engagement. */
+export interface SyncedEngagement {
+  readonly engagement: string;
+  readonly vault: string;
+  /** Packages that were queued for the vault and were sent. */
+  readonly sent: number;
+  /** Ids of packages that only the vault holds and this device did not know. */
+  readonly added: readonly string[];
+  /** Packages in the vault; null when it could not be looked through. */
+  readonly stored: number | null;
+  /** How much was found wrong with single packages; the outcome's warnings tell of each. */
+  readonly problems: number;
+  /** Why it was not done, or not to its end; null when it was. */
+  readonly failure: Failure | null;
+}
+
+export interface SyncResult {
+  readonly engagements: readonly SyncedEngagement[];
+}
+
 export interface BackupResult {
   readonly folder: string;
   readonly packages: readonly string[];
@@ -355,6 +377,8 @@ export interface VaultApi {
   vaultSetCredentials(request: Request<"vaultSetCredentials">): Promise<Outcome<VaultSummary>>;
   vaultList(request: Request<"vaultList">): Promise<Outcome<readonly VaultSummary[]>>;
   vaultHealth(request: Request<"vaultHealth">): Promise<Outcome<VaultHealth>>;
+  /** Fails only when no engagement at all could be synced. */
+  sync(request: Request<"sync">, options?: CallOptions): Promise<Outcome<SyncResult>>;
   backup(request: Request<"backup">, options?: CallOptions): Promise<Outcome<BackupResult>>;
   restore(request: Request<"restore">, options?: CallOptions): Promise<Outcome<BackupResult>>;
 }

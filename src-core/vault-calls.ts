@@ -11,6 +11,7 @@ import { catalogMigrations } from "./catalog/catalog-migrations/index.ts";
 import { databaseFailure, openDatabase } from "./catalog/database.ts";
 import { ledgerMigrations } from "./catalog/ledger-migrations/index.ts";
 import { listPackages } from "./catalog/package-rows.ts";
+import { vaultProblems } from "./catalog/vault-packages.ts";
 import type { Core } from "./core.ts";
 import { parseCredentialSource } from "./credentials/credential-source.ts";
 import { createKeychain } from "./credentials/keychain.ts";
@@ -142,6 +143,7 @@ function calls(core: Core): OpenedVault {
     packageList: method(core, "packageList", async ({ engagement }, _options, warn) => {
       if (engagement !== undefined) engagementById(core, engagement);
       for (const { failure } of await packageFaults(core)) warn(failure);
+      for (const { failure } of vaultProblems(core.catalog, engagement)) warn(failure);
       return listPackages(core.catalog, engagement).map((row) => withRecords(core, row));
     }),
     packageShow: method(core, "packageShow", async (request) => {
@@ -187,6 +189,10 @@ function calls(core: Core): OpenedVault {
     }),
     vaultList: method(core, "vaultList", () => listVaults(core)),
     vaultHealth: method(core, "vaultHealth", ({ name }) => probeVault(core, name)),
+    sync: method(core, "sync", async (request, options, warn) => {
+      const { syncVaults } = await import("./sync/sync-vaults.ts");
+      return syncVaults(core, request, options, warn);
+    }),
     backup: method(core, "backup", async (request, options, warn) => {
       const { makeBackup } = await import("./backup/make-backup.ts");
       return makeBackup(core, request, options, warn);

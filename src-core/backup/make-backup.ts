@@ -11,7 +11,7 @@ import { createFileDurably, makeFolders, syncFiles, syncFolder } from "../durabl
 import { throwIfCancelled, writeFailure } from "../failing.ts";
 import { refuseInsideHome } from "../home.ts";
 import { packageFaults } from "../package/package-faults.ts";
-import { packageFolder, storedIn } from "../package/package-store.ts";
+import { packageFolder, storedFromHere } from "../package/package-store.ts";
 import { rfc3339FromMs } from "../package/times.ts";
 import { type Backup, copyFolder, digestFolder } from "./backup-files.ts";
 
@@ -97,6 +97,6 @@ async function soundUnstored(
   for (const { failure } of faults) warn({ ...failure, message: `Not in the backup: ${failure.message}` });
   const faulty = new Set(faults.map(({ packageId }) => packageId));
   return listPackages(core.catalog).filter(
-    (row) => row.holding !== "remote" && !faulty.has(row.id) && storedIn(core, row.id) === null,
+    (row) => row.holding !== "remote" && !faulty.has(row.id) && storedFromHere(core, row.id) === null,
   );
 }

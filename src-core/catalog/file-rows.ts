@@ -1,5 +1,6 @@
 import type { FileRecord } from "../../src-contract/manifest.ts";
 import { readManifest } from "../package/manifest-reader.ts";
+import type { RangeSource } from "../ports.ts";
 import type { Db } from "./database.ts";
 
 /** Rows per transaction: other processes get their turn in between. */
@@ -12,7 +13,7 @@ const FILES_PER_COMMIT = 20_000;
 export async function indexFiles(
   catalog: Db,
   packageId: string,
-  manifestFile: string,
+  manifestSource: string | RangeSource,
   onFiles: (files: number) => void,
 ): Promise<void> {
   if (isIndexed(catalog, packageId)) return;
@@ -31,7 +32,7 @@ export async function indexFiles(
     pending = [];
     onFiles(ordinal);
   };
-  const manifest = await readManifest(manifestFile);
+  const manifest = await readManifest(manifestSource);
   for await (const batch of manifest.batches()) {
     if (batch.list !== "files") continue;
     pending.push(...batch.entries);

@@ -7,7 +7,7 @@ import { removeFolder } from "../package/package-store.ts";
 import { locatePackage, manifestOf } from "../transfer/package-source.ts";
 import { exportManifest } from "./export-manifest.ts";
 
-/** Exports the manifest of a package on this device or in a vault. */
+/** Exports the manifest of a package that this device knows or a vault holds. */
 export async function exportPackageManifest(
   core: Core,
   request: ParsedRequest<"manifestExport">,
@@ -15,7 +15,7 @@ export async function exportPackageManifest(
 ): Promise<ExportResult> {
   const { format } = request;
   const out = resolve(request.out);
-  const place = await locatePackage(core, request.package);
+  const place = await locatePackage(core, request.package, "manifest");
   const scratch = await mkdtemp(join(core.home.folder, ".export-"));
   try {
     const manifest = await manifestOf(place, scratch, options);

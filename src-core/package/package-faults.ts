@@ -1,10 +1,17 @@
 import { join } from "node:path";
 import type { Failure, FailureCode } from "../../src-contract/failure.ts";
-import { type CatalogedPackage, listPackages, removePackage } from "../catalog/package-rows.ts";
+import { type CatalogedPackage, dropLocalPackage, listPackages } from "../catalog/package-rows.ts";
 import type { Core } from "../core.ts";
 import { exists } from "../durable-files.ts";
 import { asFailure, type FailureError, fail } from "../failing.ts";
-import { catalogPackage, damaged, loadPackage, packageFolder, packageIdsOnDisk } from "./package-store.ts";
+import {
+  catalogPackage,
+  damaged,
+  loadPackage,
+  packageFolder,
+  packageIdsOnDisk,
+  storedIn,
+} from "./package-store.ts";
 
 /** A package that this device should hold whole and does not. */
 export interface PackageFault {
@@ -34,8 +41,9 @@ export async function reconcileCatalog(core: Core): Promise<readonly PackageFaul
   const rows = listPackages(core.catalog);
   const onDisk = new Set(packageIdsOnDisk(core));
   for (const row of rows) {
-    if (onDisk.delete(row.id) || row.holding === "remote") continue;
-    removePackage(core.catalog, row.id);
+    // One that is known from a vault may have come since.
+    if (row.holding === "remote" || onDisk.delete(row.id)) continue;
+    dropLocalPackage(core.catalog, row.id);
   }
   const faults: PackageFault[] = [];
   for (const id of onDisk) {
@@ -110,16 +118,15 @@ export function requireLedger(core: Core): void {
   );
 }
 
-/** Ids of packages that came to be on this device and are in no vault, by the ledger. */
-function unstoredIds(core: Core): readonly string[] {
-  return core.ledger
-    .prepare<[], { id: string }>(
-      `SELECT DISTINCT package_id AS id FROM custody_events
-       WHERE type IN ('package-sealed', 'package-imported') AND package_id NOT IN (SELECT package_id FROM stored_packages)
-       ORDER BY id`,
+/** Ids of packages that came to be on this device and are in no vault, by all that is known here. */
+function unstoredIds(core: Core): ReadonlySet<string> {
+  const own = core.ledger
+    .prepare<[], { id: string; packageDigest: string }>(
+      `SELECT DISTINCT package_id AS id, json_extract(details, '$.packageDigest') AS packageDigest FROM custody_events
+       WHERE type IN ('package-sealed', 'package-imported') ORDER BY id`,
     )
-    .all()
-    .map(({ id }) => id);
+    .all();
+  return new Set(own.filter((row) => storedIn(core, row) === null).map(({ id }) => id));
 }
 
 function gone(packageId: string, folder: string): FailureError {

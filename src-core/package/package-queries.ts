@@ -1,26 +1,46 @@
 import { join } from "node:path";
 import type { FileRecord } from "../../src-contract/manifest.ts";
 import type { CallOptions } from "../../src-contract/progress.ts";
-import type { FixityRecord, PackageDetail, ParsedRequest } from "../../src-contract/vault-api.ts";
+import type {
+  FixityRecord,
+  PackageDetail,
+  PackageSummary,
+  ParsedRequest,
+} from "../../src-contract/vault-api.ts";
 import { indexFiles, isIndexed, pageOfFiles } from "../catalog/file-rows.ts";
+import { keptSignatures, requireKept } from "../catalog/kept-packages.ts";
 import type { Core } from "../core.ts";
-import { checkSignatures } from "../verify/check-signatures.ts";
+import type { RangeSource } from "../ports.ts";
+import { checkEnvelopes, checkSignatures } from "../verify/check-signatures.ts";
 import { readManifest } from "./manifest-reader.ts";
 import { loadPackage, requireManifest, requireSealedManifest, resolvePackage } from "./package-store.ts";
+import { parseSeal } from "./seal-file.ts";
 
-/** All that this device knows of a package. */
+/** All that this device knows of a package, held here or not; no vault is asked. */
 export async function showPackage(core: Core, request: ParsedRequest<"packageShow">): Promise<PackageDetail> {
   const summary = resolvePackage(core, request.package);
-  const local = await loadPackage(core, summary.id);
-  await requireManifest(local);
-  const { header } = await readManifest(local.manifestFile);
-  const { signatures } = await checkSignatures(join(local.folder, "signatures"), local.packageDigest);
   const fixity = core.ledger
     .prepare<[string], FixityRecord>(
       "SELECT time, verdict, method, target, errors FROM fixity_checks WHERE package_id = ? ORDER BY id DESC LIMIT 100",
     )
     .all(summary.id);
-  return { ...summary, manifest: header, seal: local.seal, signatures, fixity, folder: local.folder };
+  return { ...summary, ...(await contentOf(core, summary)), fixity };
+}
+
+type Content = Pick<PackageDetail, "manifest" | "seal" | "signatures" | "folder">;
+
+async function contentOf(core: Core, { id, packageDigest, holding }: PackageSummary): Promise<Content> {
+  if (holding === "remote") {
+    const kept = requireKept(core.catalog, id, packageDigest);
+    const { header: manifest } = await readManifest(kept.manifest);
+    const { signatures } = checkEnvelopes(keptSignatures(core.catalog, id), packageDigest);
+    return { manifest, seal: parseSeal(kept.sealBytes), signatures, folder: null };
+  }
+  const local = await loadPackage(core, id);
+  await requireManifest(local);
+  const { header: manifest } = await readManifest(local.manifestFile);
+  const { signatures } = await checkSignatures(join(local.folder, "signatures"), local.packageDigest);
+  return { manifest, seal: local.seal, signatures, folder: local.folder };
 }
 
 /** One page of a package's files. The first call for a package reads its manifest into the catalog. */
@@ -29,11 +49,21 @@ export async function filesOfPackage(
   request: ParsedRequest<"packageFiles">,
   options: CallOptions,
 ): Promise<{ readonly total: number; readonly files: readonly FileRecord[] }> {
-  const { id, files } = resolvePackage(core, request.package);
-  const local = await loadPackage(core, id);
-  if (!isIndexed(core.catalog, id)) await requireSealedManifest(local);
-  await indexFiles(core.catalog, id, local.manifestFile, (done) => {
+  const summary = resolvePackage(core, request.package);
+  const { id, files } = summary;
+  const manifest = await manifestToIndex(core, summary);
+  await indexFiles(core.catalog, id, manifest, (done) => {
     options.onProgress?.({ phase: "index", done, total: files, unit: "files" });
   });
   return pageOfFiles(core.catalog, id, request);
+}
+
+async function manifestToIndex(
+  core: Core,
+  { id, packageDigest, holding }: PackageSummary,
+): Promise<string | RangeSource> {
+  if (holding === "remote") return requireKept(core.catalog, id, packageDigest).manifest;
+  const local = await loadPackage(core, id);
+  if (!isIndexed(core.catalog, id)) await requireSealedManifest(local);
+  return local.manifestFile;
 }

@@ -7,6 +7,7 @@ import type { PackageSummary } from "../../src-contract/vault-api.ts";
 import { openFileSource } from "../archive/file-source.ts";
 import { VirtualTar } from "../archive/virtual-tar.ts";
 import { type CatalogedPackage, findPackages, putPackage } from "../catalog/package-rows.ts";
+import { vaultPackage } from "../catalog/vault-packages.ts";
 import type { Core } from "../core.ts";
 import { digestFile } from "../digest/digest-file.ts";
 import { exists } from "../durable-files.ts";
@@ -178,8 +179,8 @@ export function resolvePackage(core: Core, ref: string): PackageSummary {
     }
     throw fail(
       "PACKAGE_NOT_FOUND",
-      `No package on this device has an id that begins with ${ref}.`,
-      "List packages with: strongroom package list.",
+      `No package that this device knows has an id that begins with ${ref}.`,
+      "List packages with: strongroom package list. Learn what is new in the vaults with: strongroom sync",
       { subject: ref },
     );
   }
@@ -196,16 +197,26 @@ export function resolvePackage(core: Core, ref: string): PackageSummary {
 
 /** A package of the catalog with what the ledger knows of it. */
 export function withRecords(core: Core, row: CatalogedPackage): PackageSummary {
-  return { ...row, storedIn: storedIn(core, row.id), lastVerified: lastVerified(core, row) };
+  return { ...row, storedIn: storedIn(core, row), lastVerified: lastVerified(core, row) };
 }
 
-export function storedIn(core: Core, packageId: string): string | null {
+/** Name of the vault that holds a package: this device stored it there, or a sync saw its seal. Null where a sync found since that it is not there. */
+export function storedIn(core: Core, row: Pick<CatalogedPackage, "id" | "packageDigest">): string | null {
+  const seen = vaultPackage(core.catalog, row.id);
+  const isThere = seen?.packageDigest === row.packageDigest && seen.gone === null;
+  return isThere ? seen.vault : storedFromHere(core, row.id);
+}
+
+/** As `storedIn`, by this device's own storing alone: what a vault shows is the word of others. */
+export function storedFromHere(core: Core, packageId: string): string | null {
   const row = core.ledger
     .prepare<[string], { vault: string }>(
       "SELECT vault FROM stored_packages WHERE package_id = ? ORDER BY time LIMIT 1",
     )
     .get(packageId);
-  return row?.vault ?? null;
+  const seen = row === undefined ? null : vaultPackage(core.catalog, packageId);
+  const isGone = seen !== null && seen.gone !== null && seen.vault === row?.vault;
+  return isGone ? null : (row?.vault ?? null);
 }
 
 /** A verdict is `valid` only where bytes were read; what a store attests has a word of its own. */

@@ -1,10 +1,13 @@
 import { join } from "node:path";
 import type { CallOptions } from "../../src-contract/progress.ts";
 import type { Seal } from "../../src-contract/seal.ts";
+import type { PackageSummary } from "../../src-contract/vault-api.ts";
+import { requireKept } from "../catalog/kept-packages.ts";
 import { findPackages } from "../catalog/package-rows.ts";
+import { vaultPackage } from "../catalog/vault-packages.ts";
 import type { Core } from "../core.ts";
 import { listEngagements } from "../engagement/engagements.ts";
-import { asFailure, fail } from "../failing.ts";
+import { asFailure, type FailureError, fail } from "../failing.ts";
 import {
   type LocalPackage,
   loadPackage,
@@ -12,46 +15,85 @@ import {
   requireSealedManifest,
   resolvePackage,
 } from "../package/package-store.ts";
-import type { RangeSource, Vault } from "../ports.ts";
-import { listStoredPackages } from "../vault/vault-keys.ts";
+import { parseSeal } from "../package/seal-file.ts";
+import type { ObjectInfo, RangeSource, Vault } from "../ports.ts";
+import { keysOfSeal, listStoredPackages } from "../vault/vault-keys.ts";
 import { openVaultByName } from "../vault/vault-registry.ts";
 import { findStored, openStoredArchive, pullManifest } from "./pull-package.ts";
 
-/** Where a package's bytes can be had: its vault, this device, or both. */
+/** Where a package's bytes can be had. */
 export interface PackagePlace {
   readonly packageId: string;
   readonly engagement: string;
   readonly seal: Seal;
   readonly sealBytes: Uint8Array;
   readonly packageDigest: string;
+  /** The vault that holds it, where its bytes are to be read from there. */
   readonly stored: { readonly vaultName: string; readonly vault: Vault } | null;
   readonly local: LocalPackage | null;
+  /** The sealed manifest of a package that is not on this device, from the catalog. */
+  readonly manifest: RangeSource | null;
 }
 
 /**
- * Finds a package by id or the beginning of one, on this device and, where it is not known here, in the vaults of all engagements.
- * The vault is preferred for reading; a vault that cannot be reached is passed over when the package is held here.
+ * Finds a package by id or the beginning of one: on this device, among those that syncs saw in vaults, and where it is known in neither, in the vaults
+ * of all engagements. With `need` `bytes` its vault is opened, unless this device holds it; with `manifest` only where it is not known here.
  * Throws PACKAGE_NOT_FOUND, ID_AMBIGUOUS, or the vault's failure.
  */
-export async function locatePackage(core: Core, ref: string): Promise<PackagePlace> {
+export async function locatePackage(
+  core: Core,
+  ref: string,
+  need: "bytes" | "manifest" = "bytes",
+): Promise<PackagePlace> {
   if (findPackages(core.catalog, ref.toLowerCase(), 1).length === 0) {
     const found = await findInVaults(core, ref.toLowerCase());
     if (found !== null) return found;
   }
-  const { id, engagement } = resolvePackage(core, ref);
-  const local = await loadPackage(core, id);
-  const { seal, sealBytes, packageDigest } = local;
-  return {
-    packageId: id,
-    engagement,
-    seal,
-    sealBytes,
-    packageDigest,
-    local,
-    stored: await storedPlace(core, local),
-  };
+  const summary = resolvePackage(core, ref);
+  if (summary.holding === "remote") return remotePlace(core, summary, need);
+  const { id: packageId, engagement } = summary;
+  const local = await loadPackage(core, packageId);
+  const { seal, sealBytes, packageDigest, holding } = local;
+  const stored = need === "bytes" && holding === "reference" ? await storedPlace(core, local) : null;
+  return { packageId, engagement, seal, sealBytes, packageDigest, local, stored, manifest: null };
 }
 
+/** A package that is only in a vault, by what the catalog keeps of it: nothing of it is asked of the vault here. */
+async function remotePlace(
+  core: Core,
+  summary: PackageSummary,
+  need: "bytes" | "manifest",
+): Promise<PackagePlace> {
+  const { id: packageId, engagement, packageDigest } = summary;
+  const { sealBytes, manifest } = requireKept(core.catalog, packageId, packageDigest);
+  const stored = need === "bytes" ? await vaultOfRemote(core, summary) : null;
+  const seal = parseSeal(sealBytes);
+  return { packageId, engagement, seal, sealBytes, packageDigest, local: null, stored, manifest };
+}
+
+async function vaultOfRemote(core: Core, summary: PackageSummary): Promise<PackagePlace["stored"]> {
+  const vaultName = summary.storedIn ?? vaultPackage(core.catalog, summary.id)?.vault ?? null;
+  if (vaultName === null) return null;
+  try {
+    return { vaultName, vault: await openVaultByName(core, vaultName) };
+  } catch (error) {
+    throw outOfReach(summary, vaultName, asFailure(error));
+  }
+}
+
+/** Says of a package whose vault cannot be reached what that means for whoever wants its bytes. */
+function outOfReach({ id, name }: PackageSummary, vaultName: string, cause: FailureError): FailureError {
+  const { code, message, nextStep, details } = cause.failure;
+  if (code !== "VAULT_UNREACHABLE") return cause;
+  return fail(
+    "VAULT_UNREACHABLE",
+    `The content of package ${name} (${id}) is not on this device but in vault ${vaultName}, which cannot be reached now. ${message}`,
+    `${nextStep} Until then its list of files can be looked at: strongroom package files ${id}`,
+    { subject: id, cause, ...(details === undefined ? {} : { details: { ...details } }) },
+  );
+}
+
+/** A vault that does not hold this very seal is none for it. */
 async function storedPlace(core: Core, local: LocalPackage): Promise<PackagePlace["stored"]> {
   const { engagement, packageId } = local.seal;
   const vaultName = listEngagements(core).find(({ id }) => id === engagement)?.vault ?? null;
@@ -61,9 +103,7 @@ async function storedPlace(core: Core, local: LocalPackage): Promise<PackagePlac
     const { stored } = await findStored(vault, engagement, packageId);
     return stored.packageDigest === local.packageDigest ? { vaultName, vault } : null;
   } catch (error) {
-    const { code } = asFailure(error).failure;
-    if (code === "PACKAGE_NOT_STORED" || (code === "VAULT_UNREACHABLE" && local.holding === "held"))
-      return null;
+    if (asFailure(error).failure.code === "PACKAGE_NOT_STORED") return null;
     throw error;
   }
 }
@@ -85,6 +125,7 @@ async function findInVaults(core: Core, prefix: string): Promise<PackagePlace | 
         packageDigest,
         local: null,
         stored: { vaultName, vault },
+        manifest: null,
       });
     }
   }
@@ -115,20 +156,27 @@ export async function openPlacedArchive(place: PackagePlace): Promise<RangeSourc
       },
     );
   }
-  const { object } = await findStored(place.stored.vault, place.engagement, place.packageId);
-  return openStoredArchive(place.stored.vault, object);
+  return openStoredArchive(place.stored.vault, await storedArchive(place.stored.vault, place));
 }
 
-/** The path of manifest.json: the local one, or fetched into `scratch` and held against the seal. */
+/** The object that holds the archive, by one request where it is as the seal says. Throws what is wrong with it. */
+async function storedArchive(vault: Vault, place: PackagePlace): Promise<ObjectInfo> {
+  const object = await vault.head(keysOfSeal(place.seal).archive);
+  if (object?.size === place.seal.archiveSize) return object;
+  return (await findStored(vault, place.engagement, place.packageId)).object;
+}
+
+/** manifest.json as it was sealed: on this device, in the catalog, or fetched into `scratch` and held against the seal. */
 export async function manifestOf(
   place: PackagePlace,
   scratch: string,
   options: CallOptions,
-): Promise<string> {
+): Promise<string | RangeSource> {
   if (place.local !== null) {
     await requireSealedManifest(place.local);
     return place.local.manifestFile;
   }
+  if (place.manifest !== null) return place.manifest;
   if (place.stored === null) throw new Error("a package is local or stored");
   const { stored } = await findStored(place.stored.vault, place.engagement, place.packageId);
   const file = join(scratch, "manifest.json");

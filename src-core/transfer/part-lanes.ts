@@ -19,14 +19,14 @@ export function partRanges(size: number, partSize: number): PartRange[] {
 }
 
 /**
- * Works through parts in order, as many at a time as `lanes` says at the moment. The first failure stops the rest: no further part is begun,
+ * Works through parts, or other things of a size, in order, as many at a time as `lanes` says at the moment. The first failure stops the rest: no further part is begun,
  * those under way are told to stop, and it is thrown once all of them have ended.
  */
-export async function inLanes(
-  parts: readonly PartRange[],
+export async function inLanes<P extends { readonly size: number }>(
+  parts: readonly P[],
   lanes: LaneCount,
   signal: CancelSignal | undefined,
-  work: (part: PartRange, signal: CancelSignal) => Promise<void>,
+  work: (part: P, signal: CancelSignal) => Promise<void>,
 ): Promise<void> {
   const stop = new AbortController();
   const onAbort = () => stop.abort();
@@ -34,7 +34,7 @@ export async function inLanes(
   const failures: unknown[] = [];
   const queue = parts.values();
   const running = new Set<Promise<void>>();
-  const run = async (part: PartRange): Promise<void> => {
+  const run = async (part: P): Promise<void> => {
     try {
       throwIfCancelled(signal);
       await work(part, stop.signal);

@@ -9,9 +9,8 @@ import { writeFully } from "../full-io.ts";
 import { packageName } from "../package/package-name.ts";
 import type { Clock, ObjectInfo, RangeSource, Vault } from "../ports.ts";
 import { removeIfThere, withFile } from "../vault/folder-files.ts";
-import { isKeySegment } from "../vault/folder-root.ts";
 import { digestStored } from "../vault/pump-range.ts";
-import { type PackageKeys, sealKey } from "../vault/vault-keys.ts";
+import { type PackageKeys, sealKey, signatureName } from "../vault/vault-keys.ts";
 import { confirmedDigest } from "./confirmed-digest.ts";
 import { leaseTransfer, type TransferState } from "./journal.ts";
 import { pacing } from "./pacing.ts";
@@ -22,8 +21,7 @@ import { withRetry } from "./steady-vault.ts";
 import { stopTransfer } from "./stop-transfer.ts";
 import { readSmallObject, readStoredSeal, type StoredSeal } from "./stored-seal.ts";
 
-const LARGEST_SIGNATURE = 1024 * 1024;
-const SIGNATURE_SUFFIX = ".dsse.json";
+export const LARGEST_SIGNATURE = 1024 * 1024;
 
 export interface PullOptions {
   readonly vault: Vault;
@@ -152,15 +150,16 @@ export async function findStored(
 
 /**
  * Fetches manifest.json as a stream into the new file `target` (PATH_EXISTS when taken) and holds it against the seal: DIGEST_MISMATCH and no
- * file when it differs. Not resumable: it is small beside the archive.
+ * file when it differs. Not resumable: it is small beside the archive. `listed` is what a listing said of it, null when it is not there.
  */
 export async function pullManifest(
   vault: Vault,
   { seal, keys }: Pick<StoredSeal, "seal" | "keys">,
   target: string,
   signal?: CancelSignal,
+  listed?: ObjectInfo | null,
 ): Promise<void> {
-  const object = await vault.head(keys.manifest);
+  const object = listed === undefined ? await vault.head(keys.manifest) : listed;
   if (object === null) {
     throw fail(
       "PACKAGE_NOT_STORED",
@@ -209,8 +208,8 @@ export async function pullSignatures(
 ): Promise<readonly string[]> {
   const files: string[] = [];
   for await (const { key } of vault.list(keys.signaturesPrefix)) {
-    const name = key.slice(keys.signaturesPrefix.length);
-    if (name.includes("/") || !isKeySegment(name) || !name.endsWith(SIGNATURE_SUFFIX)) continue;
+    const name = signatureName(key.slice(keys.prefix.length));
+    if (name === null) continue;
     const bytes = (await readSmallObject(vault, key, LARGEST_SIGNATURE, signal))?.bytes ?? null;
     if (bytes === null) continue;
     const file = join(folder, name);

@@ -233,8 +233,8 @@ async function pullFile(
   });
 }
 
-async function findRecord(manifestFile: string, path: string): Promise<FileRecord> {
-  const manifest = await readManifest(manifestFile);
+async function findRecord(source: string | RangeSource, path: string): Promise<FileRecord> {
+  const manifest = await readManifest(source);
   let found: FileRecord | undefined;
   for await (const records of manifest.files()) found ??= records.find((record) => record.path === path);
   if (found !== undefined) return found;

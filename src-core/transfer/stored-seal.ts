@@ -25,26 +25,37 @@ export async function readStoredSeal(
   signal?: CancelSignal,
 ): Promise<StoredSeal | null> {
   const found = await readSmallObject(vault, keys.seal, MAX_SEAL_BYTES, signal);
-  if (found === null) return null;
+  return found === null ? null : checkSeal(found);
+}
+
+/** As `readStoredSeal`, for a seal that a listing told of. */
+export async function readListedSeal(
+  vault: Vault,
+  info: ObjectInfo,
+  signal?: CancelSignal,
+): Promise<StoredSeal> {
+  return checkSeal({ info, bytes: await readListed(vault, info, MAX_SEAL_BYTES, signal) });
+}
+
+function checkSeal({ info, bytes }: SmallObject): StoredSeal {
   const invalid = (why: string) =>
     fail(
       "SEAL_INVALID",
-      `${keys.seal} in the vault ${why}.`,
+      `${info.key} in the vault ${why}.`,
       "Update the program, or ask whoever stored it.",
-      { subject: keys.seal },
+      { subject: info.key },
     );
-  if (found.bytes === null) throw invalid(`has ${found.info.size} bytes, which no seal has`);
-  const seal = readSeal(found.bytes, (why) => invalid(`is not a seal of a known format (${why})`));
-  const sealKeys = keysOfSeal(seal);
-  if (sealKeys.seal !== keys.seal)
+  if (bytes === null) throw invalid(`has ${info.size} bytes, which no seal has`);
+  const seal = readSeal(bytes, (why) => invalid(`is not a seal of a known format (${why})`));
+  const keys = keysOfSeal(seal);
+  if (keys.seal !== info.key)
     throw invalid(`is the seal of package ${seal.packageId} of engagement ${seal.engagement}`);
-  return {
-    seal,
-    sealBytes: found.bytes,
-    packageDigest: packageDigest(found.bytes),
-    info: found.info,
-    keys: sealKeys,
-  };
+  return { seal, sealBytes: bytes, packageDigest: packageDigest(bytes), info, keys };
+}
+
+interface SmallObject {
+  readonly info: ObjectInfo;
+  readonly bytes: Uint8Array | null;
 }
 
 /** A whole object of at most `largest` bytes; `bytes` is null when it is larger, the answer is null when there is none. */
@@ -53,11 +64,19 @@ export async function readSmallObject(
   key: string,
   largest: number,
   signal?: CancelSignal,
-): Promise<{ readonly info: ObjectInfo; readonly bytes: Uint8Array | null } | null> {
+): Promise<SmallObject | null> {
   const info = await vault.head(key);
-  if (info === null) return null;
-  if (info.size > largest) return { info, bytes: null };
-  return { info, bytes: await readConfirmed(vault, info, signal) };
+  return info === null ? null : { info, bytes: await readListed(vault, info, largest, signal) };
+}
+
+/** The bytes of an object that a listing or `head` told of; null when they are more than `largest`. */
+export async function readListed(
+  vault: Vault,
+  info: ObjectInfo,
+  largest: number,
+  signal?: CancelSignal,
+): Promise<Uint8Array | null> {
+  return info.size > largest ? null : await readConfirmed(vault, info, signal);
 }
 
 /** An ETag that is the MD5 of an object put in one request (RFC 1321); encrypted objects have ETags that only look like it. */
