@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { seeToPackages } from "./system-packages.ts";
 
 /** The stages in the order in which they fail fastest; each is a project of vitest.config.ts. */
 const STAGES = ["unit", "conformance", "e2e", "keychain", "s3"] as const;
@@ -60,10 +61,20 @@ function countsText({ passed, failed, skipped }: Counts): string {
   return `${passed} passed, ${failed} failed, ${skipped} skipped`;
 }
 
+/** What is missing lets tests be skipped, each with its own message; where CI=true is set it is a failure. */
+async function prepare(): Promise<StageResult> {
+  const began = performance.now();
+  const missing = await seeToPackages(process.env);
+  const failed = process.env.CI === "true" ? missing.length : 0;
+  return { stage: "packages", seconds: (performance.now() - began) / 1000, passed: 0, failed, skipped: 0 };
+}
+
 async function main(): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), "strongroom-test-"));
   const results: StageResult[] = [];
   try {
+    console.log("\n== packages");
+    results.push(await prepare());
     for (const stage of STAGES) {
       console.log(`\n== ${stage}`);
       results.push(await runStage(stage, folder));

@@ -25,12 +25,12 @@ export type StoreKeys = Pick<StoreFacts, "accessKeyId" | "secretAccessKey">;
 export async function namedStore(env: NodeJS.ProcessEnv): Promise<StoreFacts | undefined> {
   const value = env.STRONGROOM_TEST_S3?.trim();
   if (value === undefined || value === "") return undefined;
-  const text = value.startsWith("{") ? value : await readFile(value, "utf8");
   let facts: unknown;
   try {
-    facts = JSON.parse(text);
+    facts = JSON.parse(value.startsWith("{") ? value : await readFile(value, "utf8"));
   } catch {
-    throw new Error("STRONGROOM_TEST_S3 is neither JSON nor the path of a JSON file");
+    // Neither the value nor the parser's message is shown: both may hold the secret.
+    throw new Error("STRONGROOM_TEST_S3 is neither JSON nor the path of a readable JSON file");
   }
   const checked = storeFactsSchema.safeParse(facts);
   if (checked.success) return checked.data;

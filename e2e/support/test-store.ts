@@ -4,8 +4,8 @@ import type { StoreFacts } from "./store-facts.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** The store that `test-store-setup.ts` found or started; null where the stage is skipped. */
-    s3Store: StoreFacts | null;
+    /** The store that `test-store-setup.ts` found or started; only the files of the stage s3 have it. */
+    s3Store: StoreFacts | undefined;
   }
 }
 
@@ -24,7 +24,8 @@ afterAll(async () => {
 /** The store of this run, for files named `*.s3.test.ts`, in a test or a hook. Several files use it at the same time. */
 export function testStore(): S3Store {
   const facts = inject("s3Store");
-  if (!facts) throw new Error("no S3 store here: name the file *.s3.test.ts and run it in the stage s3");
+  if (facts === undefined)
+    throw new Error("no S3 store here: name the file *.s3.test.ts and run it in the stage s3");
   return new S3Store(facts);
 }
 
