@@ -4,7 +4,8 @@ import { testStore } from "../../e2e/support/test-store.ts";
 import type { Request } from "../../src-contract/vault-api.ts";
 import { TestKeychain } from "../credentials/keychain-fixtures.ts";
 import { failureIn, valueIn } from "../testing/workroom.ts";
-import { adminOrSkip, keyInEnv, MARKER, ownKey, storeRoom } from "./store-room-fixtures.ts";
+import { adminOrSkip, keyInEnv, ownKey, storeRoom } from "./store-room-fixtures.ts";
+import { MARKER_KEY } from "./vault-marker.ts";
 
 const at = storeRoom();
 const NO_KEY = { accessKeyId: undefined, secretAccessKey: undefined };
@@ -19,7 +20,7 @@ test("settings and health are kept in the ledger, the secret in the keychain alo
     credentials: `keychain (${ownKey().accessKeyId})`,
   });
   expect(valueIn(await vault.vaultList({}))).toEqual([added]);
-  expect([await at.objects(), await at.secrets()]).toEqual([[`audits/2026/${MARKER}`], 1]);
+  expect([await at.objects(), await at.secrets()]).toEqual([[`audits/2026/${MARKER_KEY}`], 1]);
   at.expectNoSecret(at.room.home, ownKey().secretAccessKey);
   expect(valueIn(await (await at.reopened()).vaultHealth({ name: "lake" })).fit).toBe(true);
 });
@@ -82,8 +83,8 @@ test("credentials that may only read are enough, with a warning", async ({ skip 
   expect(valueIn(await (await at.reopened()).vaultHealth({ name: "lake" })).fit).toBe(true);
   // Whoever may write marks it when their turn comes; from then on it is held against that.
   valueIn(await vault.vaultSetCredentials({ name: "lake", ...ownKey() }));
-  expect(await at.objects()).toEqual([MARKER]);
-  await testStore().client.send(new PutObjectCommand({ Bucket: at.bucket, Key: MARKER, Body: "{}" }));
+  expect(await at.objects()).toEqual([MARKER_KEY]);
+  await testStore().client.send(new PutObjectCommand({ Bucket: at.bucket, Key: MARKER_KEY, Body: "{}" }));
   expect(failureIn(await (await at.reopened()).vaultHealth({ name: "lake" })).code).toBe("VAULT_UNFIT");
 });
 

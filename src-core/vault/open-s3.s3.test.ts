@@ -5,7 +5,8 @@ import { testStore } from "../../e2e/support/test-store.ts";
 import { TestKeychain } from "../credentials/keychain-fixtures.ts";
 import type { OpenedVault } from "../open-vault.ts";
 import { failureIn, valueIn, Workroom } from "../testing/workroom.ts";
-import { adminOrSkip, keyInEnv, MARKER, ownKey, storeRoom } from "./store-room-fixtures.ts";
+import { adminOrSkip, keyInEnv, ownKey, storeRoom } from "./store-room-fixtures.ts";
+import { MARKER_KEY } from "./vault-marker.ts";
 
 const at = storeRoom();
 beforeEach(async () => {
@@ -29,14 +30,16 @@ describe("opening", () => {
       const pulled = await vault.packagePull({ package: "0197f3a2", to: at.room.path("to") });
       expect(failureIn(pulled).code).toBe("PACKAGE_NOT_FOUND");
     }
-    const ofMarker = at.proxy.exchanges.filter(({ key }) => key === MARKER);
+    const ofMarker = at.proxy.exchanges.filter(({ key }) => key === MARKER_KEY);
     expect(ofMarker.map(({ operation }) => operation)).toEqual(["head"]);
   });
 
   test("a bucket that was emptied, or is another one, is not taken for the vault", async () => {
     const put = (Body: string) =>
-      testStore().client.send(new PutObjectCommand({ Bucket: at.bucket, Key: MARKER, Body }));
-    const { Body } = await testStore().client.send(new GetObjectCommand({ Bucket: at.bucket, Key: MARKER }));
+      testStore().client.send(new PutObjectCommand({ Bucket: at.bucket, Key: MARKER_KEY, Body }));
+    const { Body } = await testStore().client.send(
+      new GetObjectCommand({ Bucket: at.bucket, Key: MARKER_KEY }),
+    );
     // Copied by a program that drops what lies beside the bytes.
     await put((await Body?.transformToString()) ?? "");
     expect(await isFit(await at.reopened())).toBe(true);

@@ -12,10 +12,7 @@ import { TestKeychain } from "../credentials/keychain-fixtures.ts";
 import { type OpenedVault, type OpenOptions, openVault } from "../open-vault.ts";
 import { filesBelow, valueIn, Workroom } from "../testing/workroom.ts";
 
-/** For tests only: the marker's key in a bucket. */
-export const MARKER = "strongroom-vault.json";
-
-/** The key of the store's owner. */
+/** For tests only: the key of the store's owner. */
 export function ownKey(): StoreKeys {
   const { accessKeyId, secretAccessKey } = testStore().facts;
   return { accessKeyId, secretAccessKey };

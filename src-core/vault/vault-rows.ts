@@ -17,7 +17,7 @@ interface VaultOfAnyKind {
   readonly health: VaultHealth | null;
 }
 
-export interface FolderRow extends VaultOfAnyKind {
+interface FolderRow extends VaultOfAnyKind {
   readonly kind: "folder";
   /** The id in the vault's marker. */
   readonly marker: string;
