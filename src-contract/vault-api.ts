@@ -13,6 +13,13 @@ import {
 } from "./names.ts";
 import type { CallOptions } from "./progress.ts";
 import type { Seal } from "./seal.ts";
+import {
+  bandwidthSchema,
+  prioritySchema,
+  type TransferApi,
+  type TransferSummary,
+  transferRequestSchemas,
+} from "./transfers.ts";
 
 const EMPTY = "must not be empty";
 const NOT_UNICODE = "must be valid Unicode";
@@ -120,14 +127,24 @@ export const requestSchemas = {
     offset: z.number().int().nonnegative().default(0),
     limit: z.number().int().min(1).max(10_000).default(1000),
   }),
-  packagePush: z.strictObject({ package: packageRefSchema }),
+  packagePush: z.strictObject({
+    package: packageRefSchema,
+    priority: prioritySchema.optional(),
+    /** For this run alone, instead of the kept limit; null for none. */
+    limit: bandwidthSchema.optional(),
+  }),
+  /** Leaves a push to a worker. */
+  packageQueue: z.strictObject({ package: packageRefSchema, priority: prioritySchema.optional() }),
   packagePull: z.strictObject({
     package: packageRefSchema,
     to: localPathSchema,
     /** One payload path (`data/...`) instead of the whole package. */
     file: z.string().min(1, EMPTY).optional(),
     as: z.enum(["bag", "tar"]).default("bag"),
+    /** For this run alone, instead of the kept limit; null for none. */
+    limit: bandwidthSchema.optional(),
   }),
+  ...transferRequestSchemas,
   packageImport: z.strictObject({ path: localPathSchema }),
   packageHandover: z.strictObject({ package: packageRefSchema, to: localPathSchema }),
   verify: z.strictObject({
@@ -351,7 +368,7 @@ export interface BackupResult {
 }
 
 /** The whole product in one interface; every face and every transport satisfies it. */
-export interface VaultApi {
+export interface VaultApi extends TransferApi {
   engagementCreate(request: Request<"engagementCreate">): Promise<Outcome<Engagement>>;
   engagementSetVault(request: Request<"engagementSetVault">): Promise<Outcome<Engagement>>;
   engagementList(request: Request<"engagementList">): Promise<Outcome<readonly Engagement[]>>;
@@ -364,6 +381,7 @@ export interface VaultApi {
     options?: CallOptions,
   ): Promise<Outcome<{ readonly total: number; readonly files: readonly FileRecord[] }>>;
   packagePush(request: Request<"packagePush">, options?: CallOptions): Promise<Outcome<PushResult>>;
+  packageQueue(request: Request<"packageQueue">): Promise<Outcome<TransferSummary>>;
   packagePull(request: Request<"packagePull">, options?: CallOptions): Promise<Outcome<PullResult>>;
   packageImport(request: Request<"packageImport">, options?: CallOptions): Promise<Outcome<PackageSummary>>;
   packageHandover(

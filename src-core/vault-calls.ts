@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import type { Failure, Outcome } from "../src-contract/failure.ts";
 import type { CallOptions } from "../src-contract/progress.ts";
+import type { TransferApi } from "../src-contract/transfers.ts";
 import {
   type ParsedRequest,
   type Request,
@@ -162,6 +163,11 @@ function calls(core: Core): OpenedVault {
       const { pullFromVault } = await import("./transfer/pull.ts");
       return pullFromVault(core, request, options);
     }),
+    packageQueue: method(core, "packageQueue", async (request) => {
+      const { queuePush } = await import("./transfer/queue-push.ts");
+      return queuePush(core, request);
+    }),
+    ...transferCalls(core),
     packageImport: method(core, "packageImport", async (request, options) => {
       const { importPackage } = await import("./package/import-package.ts");
       return importPackage(core, request, options);
@@ -202,5 +208,37 @@ function calls(core: Core): OpenedVault {
       return restoreBackup(core, request, options, warn);
     }),
     close: async () => closeCore(core),
+  };
+}
+
+function transferCalls(core: Core): TransferApi {
+  const control = () => import("./transfer/queue-control.ts");
+  return {
+    transfersList: method(core, "transfersList", async (request) => {
+      const { listTransfers } = await import("./transfer/queue-standing.ts");
+      return listTransfers(core, request);
+    }),
+    transferPause: method(core, "transferPause", async (request, options) =>
+      (await control()).pauseTransfer(core, request, options),
+    ),
+    transferResume: method(core, "transferResume", async (request, options) =>
+      (await control()).resumeTransfer(core, request, options),
+    ),
+    transferCancel: method(core, "transferCancel", async (request, options, warn) =>
+      (await control()).cancelTransfer(core, request, options, warn),
+    ),
+    transfersSetLimit: method(core, "transfersSetLimit", async ({ bytesPerSecond }) => {
+      const { keepLimit } = await import("./transfer/bandwidth-limit.ts");
+      keepLimit(core.ledger, bytesPerSecond);
+      return { bytesPerSecond };
+    }),
+    transfersOrphans: method(core, "transfersOrphans", async (request, options, warn) => {
+      const { findOrphans } = await import("./transfer/queue-orphans.ts");
+      return findOrphans(core, request, options, warn);
+    }),
+    runQueue: method(core, "runQueue", async (request, options) => {
+      const { runQueue } = await import("./transfer/worker-run.ts");
+      return runQueue(core, request, options);
+    }),
   };
 }

@@ -2,8 +2,9 @@ import { hostname } from "node:os";
 import { expect, test } from "vitest";
 import type { Db } from "../catalog/database.ts";
 import { failureOf, scratch } from "../vault/vault-fixtures.ts";
-import { leaseTransfer, type TransferPlan } from "./journal.ts";
+import type { TransferPlan } from "./journal.ts";
 import { type LeaseHolder, thisProcess } from "./lease-holder.ts";
+import { leaseTransfer } from "./queue-lease.ts";
 import { openLedger } from "./transfer-fixtures.ts";
 
 const PLAN: TransferPlan = {

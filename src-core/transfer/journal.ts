@@ -1,12 +1,11 @@
-import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import type { Failure } from "../../src-contract/failure.ts";
 import { type Db, databaseFailure } from "../catalog/database.ts";
-import { type FailureError, fail, systemCode } from "../failing.ts";
+import { fail, systemCode } from "../failing.ts";
 import type { Clock, StoredPart, UploadRef } from "../ports.ts";
-import { BEAT_MS, isAlive, type LeaseHolder, leaseHolderSchema, thisProcess } from "./lease-holder.ts";
+import { BEAT_MS } from "./lease-holder.ts";
 
-/** What a push goes through, in this order; `failed` needs a new start, every other state goes on where it was. */
+/** What a push goes through, in this order; `failed` needs a new start, `cancelled` is asked for anew or not at all, every other state goes on where it was. */
 export const PUSH_STATES = [
   "queued",
   "sending-archive",
@@ -17,31 +16,59 @@ export const PUSH_STATES = [
   "recording",
   "sealing",
   "stored",
+  "cancelled",
   "failed",
 ] as const;
-export const PULL_STATES = ["queued", "receiving", "publishing", "received", "failed"] as const;
+export const PULL_STATES = [
+  "queued",
+  "receiving",
+  "checking",
+  "publishing",
+  "received",
+  "cancelled",
+  "failed",
+] as const;
 export type TransferState = (typeof PUSH_STATES)[number] | (typeof PULL_STATES)[number];
 
 /** What is transferred; direction, vault and target say which transfer it is. */
 export interface TransferPlan {
   readonly direction: "push" | "pull";
-  /** The vault's name in the ledger. */
+  /** The vault's name in the ledger; empty for a pull from wherever the package is. */
   readonly vault: string;
-  /** The archive's key (push) or the absolute path of the file that is to be there (pull). */
+  /** The archive's key (push), the absolute path of the file or folder that is to be filled (pull). */
   readonly target: string;
+  readonly packageId: string;
+  readonly packageDigest: string;
+  /** What makes it an entry of the queue; absent for the fetching inside other work. */
+  readonly entry?: QueueEntry;
+}
+
+export interface QueueEntry {
+  readonly engagement: string;
+  readonly packageName: string;
+  /** Of the archive. */
+  readonly bytes: number;
+  readonly parts: number;
+  /** Of a pull: the folder that is written to, and how. */
+  readonly folder?: string;
+  readonly form?: "bag" | "tar";
+}
+
+/** What the journal said of a transfer when its lease was taken. */
+export interface FoundTransfer {
+  readonly id: string;
+  readonly state: TransferState;
   readonly packageId: string;
   readonly packageDigest: string;
 }
 
-const rowSchema = z.object({
-  id: z.string(),
-  package_digest: z.string(),
-  state: z.enum([...PUSH_STATES, ...PULL_STATES]),
-  lease_token: z.string().nullable(),
-  lease_holder: z.string().nullable(),
-  lease_beat: z.number().nullable(),
-});
-type Row = z.infer<typeof rowSchema>;
+/** What a transfer that runs tells of itself. */
+export interface RunNote {
+  /** Null while nothing has moved in this run. */
+  readonly bytesDone: number | null;
+  /** What it waits out, and when it tries again (milliseconds since the epoch). */
+  readonly waiting: { readonly failure: Failure; readonly retryAt: number } | null;
+}
 
 const uploadSchema = z.object({
   key: z.string(),
@@ -50,80 +77,43 @@ const uploadSchema = z.object({
   partSize: z.number(),
 });
 const partSchema = z.object({ number: z.number(), size: z.number(), tag: z.string() });
+const wishSchema = z.object({ wish: z.enum(["pause", "cancel"]).nullable() });
 
-/**
- * Takes the lease of a transfer, which is entered in the journal first when it is new. Throws BUSY, naming the process,
- * while another call or process runs it; the lease of a process that died is taken over at once. Release it in every case.
- */
-export function leaseTransfer(db: Db, plan: TransferPlan, clock: Clock): TransferLease {
-  const me = thisProcess();
-  const token = randomUUID();
-  const take = db.transaction((): Row => {
-    db.prepare(
-      `INSERT INTO transfers (id, direction, vault, target, package_id, package_digest, state, created, updated)
-       VALUES (:id, :direction, :vault, :target, :packageId, :packageDigest, 'queued', :now, :now)
-       ON CONFLICT (direction, vault, target) DO NOTHING`,
-    ).run({ ...plan, id: randomUUID(), now: clock.now() });
-    const row = rowSchema.parse(
-      db
-        .prepare(
-          "SELECT * FROM transfers WHERE direction = :direction AND vault = :vault AND target = :target",
-        )
-        .get({ direction: plan.direction, vault: plan.vault, target: plan.target }),
-    );
-    if (row.lease_token !== null && row.lease_holder !== null) {
-      const holder = leaseHolderSchema.parse(JSON.parse(row.lease_holder));
-      if (isAlive(holder, me, clock.now() - (row.lease_beat ?? 0))) throw busy(holder, plan);
-    }
-    db.prepare("UPDATE transfers SET lease_token = ?, lease_holder = ?, lease_beat = ? WHERE id = ?").run(
-      token,
-      JSON.stringify(me),
-      clock.now(),
-      row.id,
-    );
-    return row;
-  });
-  try {
-    return new TransferLease(db, plan, take.immediate(), token, clock);
-  } catch (error) {
-    throw databaseFailure(error, db.name);
-  }
-}
-
-function busy(holder: LeaseHolder, plan: TransferPlan): FailureError {
-  return fail(
-    "BUSY",
-    `Process ${holder.pid} on ${holder.machine} is already ${plan.direction === "push" ? "sending" : "fetching"} package ${plan.packageId}.`,
-    "Wait for it to end, or end it; then run the command again.",
-    { subject: plan.packageId, details: { pid: holder.pid, machine: holder.machine } },
-  );
+function causeJson({ code, message, nextStep }: Failure): string {
+  return JSON.stringify({ code, message, nextStep });
 }
 
 /** A transfer that this call may run. Every change is one transaction that first makes sure that the lease is still held. */
 export class TransferLease {
-  readonly id: string;
   /** What the journal said when the lease was taken. */
-  readonly found: { readonly state: TransferState; readonly packageDigest: string };
+  readonly found: FoundTransfer;
+  /** Whether it was noted how this run ended. */
+  settled = false;
+  /** A run that is told to end is only put down, for the next worker to take up. */
+  putDown = false;
   readonly #db: Db;
-  readonly #plan: TransferPlan;
   readonly #token: string;
   readonly #clock: Clock;
   readonly #beat: NodeJS.Timeout;
 
-  constructor(db: Db, plan: TransferPlan, row: Row, token: string, clock: Clock) {
-    this.id = row.id;
-    this.found = { state: row.state, packageDigest: row.package_digest };
+  constructor(db: Db, found: FoundTransfer, token: string, clock: Clock) {
+    this.found = found;
     this.#db = db;
-    this.#plan = plan;
     this.#token = token;
     this.#clock = clock;
     this.#beat = setInterval(() => this.#renew(), BEAT_MS);
     this.#beat.unref();
   }
 
+  get id(): string {
+    return this.found.id;
+  }
+
   advance(state: TransferState): void {
     this.#write(() => {
-      this.#db.prepare("UPDATE transfers SET state = ? WHERE id = ?").run(state, this.id);
+      this.#db
+        .prepare("UPDATE transfers SET state = ?, cause = NULL, retry_at = NULL WHERE id = ?")
+        .run(state, this.id);
     });
   }
 
@@ -183,30 +173,62 @@ export class TransferLease {
     });
   }
 
-  /** Begins anew, for the package as it is now; uploads must have been dropped. */
-  restart(): void {
+  /** Begins anew, for the package as its seal has this digest now; uploads must have been dropped. */
+  restart(packageDigest: string): void {
     this.#write(() => {
       this.#db
-        .prepare("UPDATE transfers SET state = 'queued', cause = NULL, package_digest = ? WHERE id = ?")
-        .run(this.#plan.packageDigest, this.id);
+        .prepare(
+          "UPDATE transfers SET state = 'queued', cause = NULL, bytes_done = 0, package_digest = ? WHERE id = ?",
+        )
+        .run(packageDigest, this.id);
     });
   }
 
-  /** Notes why it stopped. Unless `ended`, the state stays, and the next run goes on from there. */
-  stop(cause: Failure, ended: boolean): void {
-    this.#write(() => {
-      this.#db
-        .prepare("UPDATE transfers SET cause = ?, state = iif(?, 'failed', state) WHERE id = ?")
-        .run(JSON.stringify({ code: cause.code, message: cause.message }), ended ? 1 : 0, this.id);
-    });
+  /** What somebody asked of this run; null when nothing. */
+  wish(): "pause" | "cancel" | null {
+    const [row] = this.#read(wishSchema, "SELECT wish FROM transfers WHERE id = ?");
+    return row?.wish ?? null;
+  }
+
+  /** Tells how far it is. Where that cannot be written now, the next note will tell. */
+  note({ bytesDone, waiting }: RunNote): void {
+    const cause = waiting === null ? null : causeJson(waiting.failure);
+    this.#attempt(
+      "UPDATE transfers SET bytes_done = coalesce(?, bytes_done), cause = ?, retry_at = ?, updated = ?, lease_beat = ? WHERE id = ? AND lease_token = ?",
+      ...[bytesDone, cause, waiting?.retryAt ?? null, this.#clock.now(), this.#clock.now()],
+    );
+  }
+
+  /** Notes why it stopped; null when it is only put down, for any worker to take up. Unless `ended`, the state stays, and the next run goes on from there. */
+  stop(cause: Failure | null, ended: boolean): void {
+    this.#settle("cause = ?, retry_at = NULL, wish = NULL, state = iif(?, 'failed', state)", [
+      cause === null ? null : causeJson(cause),
+      ended ? 1 : 0,
+    ]);
+  }
+
+  /** Nobody goes on with it until somebody says so. */
+  pause(): void {
+    this.#settle("paused = 1, wish = NULL, cause = NULL, retry_at = NULL");
+  }
+
+  /** Ends it at a person's wish, which stays noted until what it left is dropped (queue-leftovers.ts). */
+  cancel(): void {
+    this.#settle("state = 'cancelled', wish = 'cancel', paused = 0, cause = NULL, retry_at = NULL");
+  }
+
+  /** What a cancelled or failed transfer left is gone. */
+  forgetLeftovers(): void {
+    this.#settle("wish = NULL, cause = iif(state = 'cancelled', NULL, cause), retry_at = NULL");
   }
 
   /** Ends it well: nothing of it has to be remembered but that it was. */
   finish(state: "stored" | "received"): void {
-    this.#write(() => {
-      this.#db.prepare("UPDATE transfers SET state = ?, cause = NULL WHERE id = ?").run(state, this.id);
-      this.#db.prepare("DELETE FROM transfer_objects WHERE transfer = ?").run(this.id);
-    });
+    this.#settle(
+      "state = ?, cause = NULL, retry_at = NULL, wish = NULL, bytes_done = coalesce(bytes_total, bytes_done)",
+      [state],
+      "DELETE FROM transfer_objects WHERE transfer = ?",
+    );
   }
 
   /** Lets others run it. A lease that was lost already is left to its new holder. */
@@ -231,6 +253,14 @@ export class TransferLease {
     }
   }
 
+  #settle(changes: string, values: readonly unknown[] = [], also?: string): void {
+    this.#write(() => {
+      this.#db.prepare(`UPDATE transfers SET ${changes} WHERE id = ?`).run(...values, this.id);
+      if (also !== undefined) this.#db.prepare(also).run(this.id);
+    });
+    this.settled = true;
+  }
+
   #write(change: () => void): void {
     try {
       this.#db
@@ -242,9 +272,9 @@ export class TransferLease {
           if (held.changes === 0) {
             throw fail(
               "BUSY",
-              `Another process took over the transfer of package ${this.#plan.packageId}.`,
+              `Another process took over the transfer of package ${this.found.packageId}.`,
               "Wait for it to end, then run the command again.",
-              { subject: this.#plan.packageId },
+              { subject: this.found.packageId },
             );
           }
           change();
@@ -255,12 +285,14 @@ export class TransferLease {
     }
   }
 
-  /** A beat that cannot be written now is written by the next one; whether the lease is still held is seen at the next change. */
   #renew(): void {
+    this.#attempt("UPDATE transfers SET lease_beat = ? WHERE id = ? AND lease_token = ?", this.#clock.now());
+  }
+
+  /** What cannot be written now is written by the next beat or note; whether the lease is still held is seen at the next change. */
+  #attempt(sql: string, ...values: readonly unknown[]): void {
     try {
-      this.#db
-        .prepare("UPDATE transfers SET lease_beat = ? WHERE id = ? AND lease_token = ?")
-        .run(this.#clock.now(), this.id, this.#token);
+      this.#db.prepare(sql).run(...values, this.id, this.#token);
     } catch (error) {
       if (!this.#db.open) clearInterval(this.#beat);
       else if (systemCode(error)?.startsWith("SQLITE_") !== true) throw error;

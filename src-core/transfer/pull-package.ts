@@ -12,9 +12,10 @@ import { removeIfThere, withFile } from "../vault/folder-files.ts";
 import { digestStored } from "../vault/pump-range.ts";
 import { type PackageKeys, sealKey, signatureName } from "../vault/vault-keys.ts";
 import { confirmedDigest } from "./confirmed-digest.ts";
-import { leaseTransfer, type TransferState } from "./journal.ts";
+import type { TransferState } from "./journal.ts";
 import { pacing } from "./pacing.ts";
 import { byteMeter } from "./progress-meter.ts";
+import { leaseTransfer } from "./queue-lease.ts";
 import { dropPartialFile, receiveArchive } from "./receive-archive.ts";
 import { COMMAND_RETRY, type RetryPolicy, retrying } from "./retry.ts";
 import { withRetry } from "./steady-vault.ts";
@@ -78,7 +79,7 @@ export async function pullPackage(options: PullOptions): Promise<PulledPackage> 
         await dropPartialFile(upload);
         lease.dropUpload(upload.key);
       }
-      lease.restart();
+      lease.restart(packageDigest);
     }
     const advance = (state: TransferState) => {
       lease.advance(state);

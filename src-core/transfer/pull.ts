@@ -1,26 +1,28 @@
-import { createHash } from "node:crypto";
 import { copyFile, mkdir, mkdtemp, readdir, rmdir } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
-import type { FileRecord } from "../../src-contract/manifest.ts";
+import { join, resolve } from "node:path";
 import type { CallOptions } from "../../src-contract/progress.ts";
 import type { ParsedRequest, PullResult } from "../../src-contract/vault-api.ts";
 import type { Core } from "../core.ts";
 import { appendEvent } from "../custody/custody-log.ts";
-import { inDraftFolder } from "../draft-folder.ts";
-import { createFileDurably, exists, makeFolders, publishFile, syncTree } from "../durable-files.ts";
-import { fail, throwIfCancelled, writeFailure } from "../failing.ts";
+import { createFileDurably, exists, makeFolders, syncTree } from "../durable-files.ts";
+import { asFailure, fail, throwIfCancelled, writeFailure } from "../failing.ts";
 import { refuseInsideHome } from "../home.ts";
 import { readManifest } from "../package/manifest-reader.ts";
 import { packageName } from "../package/package-name.ts";
 import { removeFolder, signatureFiles } from "../package/package-store.ts";
 import { runThread } from "../package/run-thread.ts";
 import { rfc3339FromMs } from "../package/times.ts";
-import type { RangeSource } from "../ports.ts";
-import { untilConfirmed } from "./confirmed-digest.ts";
-import { leaseTransfer } from "./journal.ts";
-import { locatePackage, manifestOf, openPlacedArchive, type PackagePlace } from "./package-source.ts";
+import type { Bandwidth } from "./bandwidth.ts";
+import { withBandwidth } from "./bandwidth-limit.ts";
+import { pacedVault } from "./bandwidth-vault.ts";
+import type { TransferLease } from "./journal.ts";
+import { locatePackage, openPlacedArchive, type PackagePlace } from "./package-source.ts";
 import { dropScratch, makeReady, placeReady, readyName, refuseTaken, scratchFolder } from "./place-pulled.ts";
+import { pullFile } from "./pull-file.ts";
 import { pullPackage } from "./pull-package.ts";
+import { leaseTransfer } from "./queue-lease.ts";
+import { entryOf, type QueueRow } from "./queue-rows.ts";
+import { type RunOptions, underLease } from "./queue-run.ts";
 import { requireSoundArchive } from "./sound-archive.ts";
 import { writeArchive } from "./write-archive.ts";
 
@@ -38,26 +40,76 @@ export async function pullFromVault(
   await makeFolders(to).catch((error: unknown) => {
     throw writeFailure(error, to);
   });
-  const place = await locatePackage(core, request.package);
-  if (request.file !== undefined) {
-    const pulled = await pullFile(place, request.file, to, options);
-    logPulled(core, place, "file");
-    return { ...pulled, package: place.packageId };
+  return withBandwidth(core.ledger, request.limit, async (bandwidth) => {
+    const place = paced(await locatePackage(core, request.package), bandwidth);
+    if (request.file !== undefined) {
+      const pulled = await pullFile(place, request.file, to, options);
+      logPulled(core, place, "file");
+      return { ...pulled, package: place.packageId };
+    }
+    const { packageId, packageDigest, seal } = place;
+    const target = scratchFolder(to, packageId);
+    const entry = { ...entryOf(seal), folder: to, form: request.as };
+    const plan = { direction: "pull", vault: "", target, packageId, packageDigest, entry } as const;
+    const lease = leaseTransfer(core.ledger, plan, core.clock);
+    return underLease(lease, core.clock, seal.archiveSize, { ...options, bandwidth }, (run) =>
+      pullTo(core, lease, place, { to, as: request.as }, run),
+    );
+  });
+}
+
+/** Runs a pull that waits in the queue, whose lease is held. A folder that is gone is not made again: a disk may be away. */
+export async function pullQueued(
+  core: Core,
+  lease: TransferLease,
+  { package_id: id, folder, form }: QueueRow,
+  run: RunOptions,
+): Promise<PullResult> {
+  if (folder === null || form === null) throw new Error(`transfer ${lease.id} is no pull of the queue`);
+  if (!(await exists(folder))) {
+    throw fail(
+      "PATH_NOT_FOUND",
+      `${folder}, where package ${id} is to be written to, is not there.`,
+      `Connect the disk or make the folder; then: strongroom transfers resume ${lease.id.slice(0, 8)}`,
+      { subject: folder },
+    );
   }
+  const place = paced(await locatePackage(core, id), run.bandwidth);
+  return pullTo(core, lease, place, { to: folder, as: form }, run);
+}
+
+function paced(place: PackagePlace, bandwidth: Bandwidth): PackagePlace {
+  const { stored } = place;
+  return stored === null
+    ? place
+    : { ...place, stored: { ...stored, vault: pacedVault(stored.vault, bandwidth) } };
+}
+
+interface Destination {
+  readonly to: string;
+  readonly as: "bag" | "tar";
+}
+
+async function pullTo(
+  core: Core,
+  lease: TransferLease,
+  place: PackagePlace,
+  destination: Destination,
+  run: RunOptions,
+): Promise<PullResult> {
+  const { to, as } = destination;
   const scratch = scratchFolder(to, place.packageId);
-  // Processes that pull the same package to the same place would work in one scratch folder.
-  const { packageId, packageDigest } = place;
-  const plan = { direction: "pull", vault: "", target: scratch, packageId, packageDigest } as const;
-  const lease = leaseTransfer(core.ledger, plan, core.clock);
-  try {
-    const pulled = await pullWhole(core, place, request.as, to, options);
-    logPulled(core, place, request.as);
-    await dropScratch(scratch, readyName(request.as));
-    lease.finish("received");
-    return { ...pulled, package: packageId };
-  } finally {
-    lease.release();
+  const target = join(to, as === "bag" ? bagName(place) : place.seal.archive);
+  // A process that died between the last two steps had all in its place and on record.
+  const placed = lease.found.state === "publishing" && !(await exists(scratch)) && (await exists(target));
+  if (!placed) {
+    await pullWhole(core, lease, place, destination, run);
+    logPulled(core, place, as);
+    await dropScratch(scratch, readyName(as));
   }
+  const files = as === "bag" ? (await readManifest(join(target, "manifest.json"))).header.fileCount : 1;
+  lease.finish("received");
+  return { package: place.packageId, path: target, bytes: place.seal.archiveSize, files };
 }
 
 function logPulled(core: Core, place: PackagePlace, as: "bag" | "tar" | "file"): void {
@@ -74,19 +126,17 @@ function logPulled(core: Core, place: PackagePlace, as: "bag" | "tar" | "file"):
   });
 }
 
-type Pulled = Omit<PullResult, "package">;
-
 /**
  * Brings the whole package: fetched and verified in a scratch folder, then moved to its place. A process that was killed on the way is
  * followed by one that goes on where it stopped.
  */
 async function pullWhole(
   core: Core,
+  lease: TransferLease,
   place: PackagePlace,
-  as: "bag" | "tar",
-  to: string,
-  options: CallOptions,
-): Promise<Pulled> {
+  { to, as }: Destination,
+  options: RunOptions,
+): Promise<void> {
   const { packageId, seal } = place;
   const name = bagName(place);
   const target = join(to, as === "bag" ? name : seal.archive);
@@ -97,7 +147,9 @@ async function pullWhole(
     await mkdir(scratch, { recursive: true }).catch((error: unknown) => {
       throw writeFailure(error, to);
     });
+    lease.advance("receiving");
     const { archive, partsVerified } = await fetchInto(core, place, scratch, options);
+    lease.advance("checking");
     try {
       const { packageDigest } = place;
       await requireSoundArchive(core, { archivePath: archive, seal, packageDigest, partsVerified }, options);
@@ -107,23 +159,29 @@ async function pullWhole(
       const beside = (await exists(signatures)) ? [signatures] : [];
       await makeReady(scratch, ready, [content, ...beside, sealPath(place, scratch)]);
     } catch (error) {
-      await removeFolder(scratch);
+      // What was fetched is whole: whoever stopped here need not fetch it again.
+      if (asFailure(error).failure.code !== "CANCELLED") await removeFolder(scratch);
       throw error;
     }
   }
+  lease.advance("publishing");
   await placeReady(scratch, ready, to);
-  const files = as === "bag" ? (await readManifest(join(target, "manifest.json"))).header.fileCount : 1;
-  return { path: target, bytes: seal.archiveSize, files };
 }
 
-/** Unpacks an archive into the scratch folder, durably; answers with the bag's path. */
+/** How folders begin in which a bag is unpacked. */
+const BAG = "bag-";
+
+/** Unpacks an archive into the scratch folder, durably, instead of what a stopped run left; answers with the bag's path. */
 async function unpack(
   archivePath: string,
   name: string,
   scratch: string,
   options: CallOptions,
 ): Promise<string> {
-  const bag = join(await mkdtemp(join(scratch, "bag-")), name);
+  for (const left of await readdir(scratch)) {
+    if (left.startsWith(BAG)) await removeFolder(join(scratch, left));
+  }
+  const bag = join(await mkdtemp(join(scratch, BAG)), name);
   await mkdir(bag);
   const script = new URL("../package/extract-thread.ts", import.meta.url);
   await runThread<number>(script, { archivePath, topFolder: name, target: bag }, options);
@@ -137,7 +195,7 @@ async function fetchInto(
   core: Core,
   place: PackagePlace,
   scratch: string,
-  options: CallOptions,
+  options: FetchOptions,
 ): Promise<{ readonly archive: string; readonly partsVerified: boolean }> {
   if (await exists(sealPath(place, scratch))) {
     return { archive: join(scratch, place.seal.archive), partsVerified: false };
@@ -159,12 +217,14 @@ function isFetched(place: PackagePlace): boolean {
   return place.stored !== null && place.local?.holding !== "held";
 }
 
+type FetchOptions = CallOptions & Pick<RunOptions, "retry">;
+
 /** Brings `<name>.tar`, `<name>.signatures/` and, last, `<name>.seal.json` into a folder; returns the archive's path. */
 export async function fetchArchive(
   core: Core,
   place: PackagePlace,
   to: string,
-  options: CallOptions,
+  options: FetchOptions,
 ): Promise<string> {
   const { local, stored } = place;
   if (stored !== null && local?.holding !== "held") {
@@ -178,6 +238,7 @@ export async function fetchArchive(
       clock: core.clock,
       signal: options.signal,
       onProgress: options.onProgress,
+      retry: options.retry,
     });
     return pulled.archive;
   }
@@ -205,75 +266,4 @@ function bagName(place: PackagePlace): string {
 
 function sealPath(place: PackagePlace, to: string): string {
   return join(to, `${bagName(place)}.seal.json`);
-}
-
-const CHUNK = 4 * 1024 * 1024;
-
-async function pullFile(
-  place: PackagePlace,
-  path: string,
-  to: string,
-  options: CallOptions,
-): Promise<Pulled> {
-  const target = join(to, basename(path));
-  await refuseTaken([target]);
-  return inDraftFolder(to, "pull-file", async (scratch) => {
-    const record = await findRecord(await manifestOf(place, scratch, options), path);
-    const archive = await openPlacedArchive(place);
-    const file = join(scratch, "content");
-    try {
-      await untilConfirmed(() => createFileDurably(file, verifiedContent(archive, record, options)));
-      await publishFile(file, target);
-    } catch (error) {
-      throw writeFailure(error, target);
-    } finally {
-      await archive.close();
-    }
-    return { path: target, bytes: record.size, files: 1 };
-  });
-}
-
-async function findRecord(source: string | RangeSource, path: string): Promise<FileRecord> {
-  const manifest = await readManifest(source);
-  let found: FileRecord | undefined;
-  for await (const records of manifest.files()) found ??= records.find((record) => record.path === path);
-  if (found !== undefined) return found;
-  throw fail(
-    "FILE_NOT_IN_PACKAGE",
-    `The package lists no file ${path}.`,
-    "List its files with: strongroom package files PACKAGE --search TEXT",
-    { subject: path },
-  );
-}
-
-/** The last bytes go out only after the digest was compared, so a consumer that needs all of them never has a wrong file. */
-async function* verifiedContent(
-  archive: RangeSource,
-  record: FileRecord,
-  options: CallOptions,
-): AsyncGenerator<Uint8Array> {
-  const digest = createHash("sha256");
-  if (record.size === 0) requireDigest(record, digest.copy().digest("hex"));
-  for (let done = 0; done < record.size; ) {
-    const bytes = Buffer.allocUnsafe(Math.min(CHUNK, record.size - done));
-    await archive.read(record.offset + done, bytes, options.signal);
-    digest.update(bytes);
-    done += bytes.length;
-    options.onProgress?.({ phase: "receive", done, total: record.size, unit: "bytes" });
-    if (done < record.size) yield bytes;
-    else {
-      requireDigest(record, digest.digest("hex"));
-      yield bytes;
-    }
-  }
-}
-
-function requireDigest(record: FileRecord, actual: string): void {
-  if (actual === record.sha256) return;
-  throw fail(
-    "DIGEST_MISMATCH",
-    `${record.path} is not what was sealed: SHA-256 ${actual} instead of ${record.sha256}. Nothing was written.`,
-    "Verify the package where it is stored.",
-    { subject: record.path, details: { expected: record.sha256, actual } },
-  );
 }

@@ -10,9 +10,11 @@ import type { Clock, EndCheckMethod, ExpectedBytes, RangeSource, Vault } from ".
 import { keysOfSeal, type PackageKeys } from "../vault/vault-keys.ts";
 import { digestParts, readSmallFile } from "./digest-parts.ts";
 import { damagedParts } from "./end-check.ts";
-import { leaseTransfer, type TransferState } from "./journal.ts";
+import type { TransferLease, TransferState } from "./journal.ts";
 import { pacing } from "./pacing.ts";
 import { byteMeter } from "./progress-meter.ts";
+import { leaseTransfer } from "./queue-lease.ts";
+import { pushPlan } from "./queue-rows.ts";
 import type { RetryPolicy } from "./retry.ts";
 import { type SendContext, type SentObject, sendObject } from "./send-object.ts";
 import { withRetry } from "./steady-vault.ts";
@@ -47,6 +49,10 @@ export interface PushOptions {
    */
   readonly onMismatch?: ((partIndex: number, offset: number, size: number) => Promise<void>) | undefined;
   readonly onState?: ((state: TransferState) => void) | undefined;
+  /** Called when the package is stored, before the journal says so: a process that dies in between is followed by one that calls it again. */
+  readonly onStored?: ((pushed: PushedPackage) => void) | undefined;
+  /** The transfer's lease where the caller has it; the caller releases it. */
+  readonly lease?: TransferLease | undefined;
   /** Always so many parts at once; else as many as serve the vault best. */
   readonly lanes?: number | undefined;
   readonly retry?: RetryPolicy | undefined;
@@ -78,14 +84,7 @@ export async function pushPackage(options: PushOptions): Promise<PushedPackage> 
   }
   const keys = keysOfSeal(seal);
   const packageDigest = digestOfSeal(sealBytes);
-  const plan = {
-    direction: "push",
-    vault: options.vaultName,
-    target: keys.archive,
-    packageId: seal.packageId,
-    packageDigest,
-  } as const;
-  const lease = leaseTransfer(db, plan, clock);
+  const lease = options.lease ?? leaseTransfer(db, pushPlan(seal, packageDigest, options.vaultName), clock);
   const pace = pacing(options);
   const vault = withRetry(options.vault, pace.retry, options.signal);
   const context = { vault, lease, signal: options.signal, ...pace };
@@ -96,13 +95,17 @@ export async function pushPackage(options: PushOptions): Promise<PushedPackage> 
         await vault.abortUpload(upload);
         lease.dropUpload(upload.key);
       }
-      lease.restart();
+      lease.restart(packageDigest);
     }
-    return await push.run();
+    const pushed = await push.run();
+    options.onStored?.(pushed);
+    lease.finish("stored");
+    options.onState?.("stored");
+    return pushed;
   } catch (error) {
     throw await stopTransfer(lease, vault, error, push.refused);
   } finally {
-    lease.release();
+    if (options.lease === undefined) lease.release();
   }
 }
 
@@ -140,7 +143,7 @@ class Push {
 
   async #alreadyStored(): Promise<PushedPackage> {
     await this.#sendSignatures();
-    await this.#finish();
+    await this.#dropUploads();
     const stored = await readStoredRecord(this.#context.vault, this.#keys, this.#packageDigest);
     const bytes = this.#options.seal.archiveSize;
     return { bytes, alreadyStored: true, method: stored?.method ?? "not recorded", stored };
@@ -178,7 +181,7 @@ class Push {
     });
     this.#advance("sealing");
     await vault.put(this.#keys.seal, sealBytes);
-    await this.#finish();
+    await this.#dropUploads();
     return { bytes: seal.archiveSize, alreadyStored: false, method, stored };
   }
 
@@ -316,12 +319,10 @@ class Push {
   }
 
   /** A stored package needs no upload any more: what crashed runs and devices that lost a race left behind is dropped. */
-  async #finish(): Promise<void> {
-    const { vault, lease } = this.#context;
+  async #dropUploads(): Promise<void> {
+    const { vault } = this.#context;
     for await (const upload of vault.listUploads(this.#keys.prefix)) {
       await vault.abortUpload(upload);
     }
-    lease.finish("stored");
-    this.#options.onState?.("stored");
   }
 }

@@ -29,6 +29,11 @@ export const COMMAND_RETRY: RetryPolicy = {
 /** What time can heal. Everything else (refused bytes, no room, no permission, a conflict) would end the same way again. */
 const CAN_HEAL: ReadonlySet<FailureCode> = new Set(["VAULT_UNREACHABLE", "IO_ERROR", "DATABASE_BUSY"]);
 
+/** Whether a failure may be over when the same is tried again later. */
+export function canHeal({ code }: Pick<Failure, "code">): boolean {
+  return CAN_HEAL.has(code);
+}
+
 /**
  * Runs `work` until it succeeds, fails for good, or the tries are used up; the last failure is thrown.
  * Waits a random time between 0 and firstMs x 2^n ("full jitter"), or longer where the failure's `details.retryAfterMs` says so.
@@ -44,7 +49,7 @@ export async function retrying<T>(
       return await work();
     } catch (error) {
       const { failure } = asFailure(error);
-      if (tried >= policy.tries || !CAN_HEAL.has(failure.code)) throw error;
+      if (tried >= policy.tries || !canHeal(failure)) throw error;
       const ceiling = Math.min(policy.longestMs, policy.firstMs * 2 ** (tried - 1));
       const asked = failure.details?.retryAfterMs;
       const least = typeof asked === "number" ? Math.min(asked, policy.longestMs) : 0;
@@ -54,7 +59,9 @@ export async function retrying<T>(
   }
 }
 
-async function sleep(ms: number, signal: CancelSignal | undefined): Promise<void> {
+/** Waits; ends early, without a failure, when the signal is given. */
+export async function sleep(ms: number, signal: CancelSignal | undefined): Promise<void> {
+  if (signal?.aborted) return;
   const stop = new AbortController();
   const onAbort = () => stop.abort();
   signal?.addEventListener("abort", onAbort, { once: true });

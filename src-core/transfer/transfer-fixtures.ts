@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Seal } from "../../src-contract/seal.ts";
 import { openFileSource } from "../archive/file-source.ts";
 import { type Db, openDatabase } from "../catalog/database.ts";
-import { transfers } from "../catalog/ledger-migrations/0020-transfers.ts";
+import { ledgerMigrations } from "../catalog/ledger-migrations/index.ts";
 import { sealBytes } from "../package/seal-bytes.ts";
 import type { RangeSource, Vault } from "../ports.ts";
 import { createFolderVault } from "../vault/folder-vault.ts";
@@ -62,7 +62,7 @@ export function makeWorkplace(folder: string): void {
 }
 
 export function openLedger(folder: string, name = "ledger.db"): Db {
-  return openDatabase(join(folder, name), [transfers], true);
+  return openDatabase(join(folder, name), ledgerMigrations, true);
 }
 
 export const vaultOf = (folder: string): Vault => createFolderVault(join(folder, "vault"));

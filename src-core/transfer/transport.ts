@@ -9,6 +9,7 @@ import {
   type LocalPackage,
   loadPackage,
   openArchive,
+  requireBytes,
   requireManifest,
   resolvePackage,
   signatureFiles,
@@ -17,43 +18,95 @@ import { rfc3339FromMs } from "../package/times.ts";
 import type { Vault } from "../ports.ts";
 import { openVaultByName } from "../vault/vault-registry.ts";
 import { verifyReference } from "../verify/verify-reference.ts";
+import { withBandwidth } from "./bandwidth-limit.ts";
+import { pacedVault } from "./bandwidth-vault.ts";
+import type { TransferLease, TransferPlan } from "./journal.ts";
 import { type PushedPackage, pushPackage } from "./push-package.ts";
+import { leaseTransfer } from "./queue-lease.ts";
+import { pushPlan, type QueueRow } from "./queue-rows.ts";
+import { type RunOptions, underLease } from "./queue-run.ts";
 
 /** The vault of an engagement's packages. Throws ENGAGEMENT_NOT_FOUND or VAULT_MISSING. */
 export async function vaultOfPackage(
   core: Core,
-  { engagement }: { readonly engagement: string },
+  place: { readonly engagement: string },
 ): Promise<{ readonly name: string; readonly vault: Vault }> {
-  const { vault } = engagementById(core, engagement);
-  if (vault === null) {
-    throw fail(
-      "VAULT_MISSING",
-      `Engagement ${engagement} has no vault.`,
-      `Give it one: strongroom engagement set-vault ${engagement} NAME`,
-      { subject: engagement },
-    );
-  }
-  return { name: vault, vault: await openVaultByName(core, vault) };
+  const name = vaultNameOf(core, place);
+  return { name, vault: await openVaultByName(core, name) };
 }
 
-/** Sends a package into its engagement's vault; see push-package.ts for what holds when it is interrupted. */
+function vaultNameOf(core: Core, { engagement }: { readonly engagement: string }): string {
+  const { vault } = engagementById(core, engagement);
+  if (vault !== null) return vault;
+  throw fail(
+    "VAULT_MISSING",
+    `Engagement ${engagement} has no vault.`,
+    `Give it one: strongroom engagement set-vault ${engagement} NAME`,
+    { subject: engagement },
+  );
+}
+
+/**
+ * Sends a package into its engagement's vault; see push-package.ts for what holds when it is interrupted. From here on it is in the queue, until it is
+ * stored or cancelled.
+ */
 export async function pushToVault(
   core: Core,
   request: ParsedRequest<"packagePush">,
   options: CallOptions,
 ): Promise<PushResult> {
-  const summary = resolvePackage(core, request.package);
+  const { local, vaultName, plan } = await plannedPush(core, request.package);
+  const lease = leaseTransfer(core.ledger, plan, core.clock, request.priority);
+  return withBandwidth(core.ledger, request.limit, (bandwidth) =>
+    underLease(lease, core.clock, local.seal.archiveSize, { ...options, bandwidth }, (run) =>
+      push(core, lease, local, vaultName, run),
+    ),
+  );
+}
+
+/** What a push needs to be entered in the queue. Throws what keeps it from ever being sent from here. */
+export async function plannedPush(
+  core: Core,
+  ref: string,
+): Promise<{ readonly local: LocalPackage; readonly vaultName: string; readonly plan: TransferPlan }> {
+  const summary = resolvePackage(core, ref);
   const local = await loadPackage(core, summary.id);
-  const { name, vault } = await vaultOfPackage(core, summary);
+  const vaultName = vaultNameOf(core, summary);
   await requireManifest(local);
+  await requireBytes(local);
+  return { local, vaultName, plan: pushPlan(local.seal, local.packageDigest, vaultName) };
+}
+
+/** Runs a push that waits in the queue, whose lease is held. */
+export async function pushQueued(
+  core: Core,
+  lease: TransferLease,
+  { package_id: id, vault }: QueueRow,
+  run: RunOptions,
+): Promise<PushResult> {
+  const local = await loadPackage(core, id);
+  await requireManifest(local);
+  return push(core, lease, local, vault, run);
+}
+
+async function push(
+  core: Core,
+  lease: TransferLease,
+  local: LocalPackage,
+  vaultName: string,
+  { bandwidth, ...options }: RunOptions,
+): Promise<PushResult> {
+  const { packageId, engagement } = local.seal;
+  const vault = await openVaultByName(core, vaultName);
   const archive = await openArchive(local);
   try {
     const signatures = await signatureFiles(`${local.folder}/signatures`);
     const pushed = await pushPackage({
-      vault,
-      vaultName: name,
+      vault: pacedVault(vault, bandwidth),
+      vaultName,
       db: core.ledger,
-      engagement: summary.engagement,
+      lease,
+      engagement,
       seal: local.seal,
       sealBytes: local.sealBytes,
       archive,
@@ -63,15 +116,16 @@ export async function pushToVault(
       clock: core.clock,
       signal: options.signal,
       onProgress: options.onProgress,
+      retry: options.retry,
       onMismatch: async (_part, offset, size) => {
         if (local.holding === "held") throw damagedArchive(local);
         await nameChangedFiles(local, offset, size, options);
       },
+      onStored: (stored) => recordStored(core, local, vaultName, stored),
     });
-    recordStored(core, local, name, pushed);
     return {
-      package: summary.id,
-      vault: name,
+      package: packageId,
+      vault: vaultName,
       bytes: pushed.bytes,
       alreadyStored: pushed.alreadyStored,
       method: pushed.method,

@@ -1,0 +1,53 @@
+import type { Core } from "../core.ts";
+import { removeFolder } from "../package/package-store.ts";
+import { openVaultByName } from "../vault/vault-registry.ts";
+import type { TransferLease } from "./journal.ts";
+import { leaseLeftovers } from "./queue-lease.ts";
+import { type QueueRow, queueRow, selectQueue } from "./queue-rows.ts";
+
+/** A row that is over, or failed, and may have left something in a vault or a folder. */
+const LEFT_SOMETHING = `(wish = 'cancel'
+  OR state = 'failed' AND cause IS NOT NULL AND EXISTS (SELECT 1 FROM transfer_objects WHERE transfer = t.id))`;
+
+/** Transfers that were cancelled or failed and whose uploads or files are not all gone yet; somebody may be running one. */
+export function rowsWithLeftovers(core: Core): readonly QueueRow[] {
+  return selectQueue(core.ledger, `${LEFT_SOMETHING} ORDER BY updated`);
+}
+
+/**
+ * Ends a transfer that is to be cancelled, and does away with what it or a failed one left: uploads in the vault, what was fetched. Throws BUSY while
+ * somebody runs it, and the vault's failure; what is left then stays noted.
+ */
+export async function dropLeftovers(core: Core, id: string): Promise<void> {
+  const lease = leaseLeftovers(core.ledger, id, core.clock);
+  try {
+    const row = queueRow(core.ledger, id);
+    if (row.wish === "cancel") lease.cancel();
+    if (row.direction === "push") await dropUploads(core, lease, row);
+    else await dropFetched(core, row);
+    lease.forgetLeftovers();
+  } finally {
+    lease.release();
+  }
+}
+
+async function dropUploads(core: Core, lease: TransferLease, { vault: name }: QueueRow): Promise<void> {
+  const uploads = lease.uploads();
+  if (uploads.length === 0) return;
+  const vault = await openVaultByName(core, name);
+  for (const upload of uploads) {
+    await vault.abortUpload(upload);
+    lease.dropUpload(upload.key);
+  }
+}
+
+/** All of a pull lies in its own folder; the journal of the fetching inside it goes with it. */
+async function dropFetched({ ledger }: Core, { target, package_id }: QueueRow): Promise<void> {
+  await removeFolder(target);
+  ledger
+    .prepare(
+      `DELETE FROM transfers WHERE direction = 'pull' AND folder IS NULL AND package_id = :id
+         AND substr(target, 1, length(:target)) = :target AND target <> :target`,
+    )
+    .run({ id: package_id, target });
+}
