@@ -1,55 +1,42 @@
 /** For tests only: a D-Bus session of its own with a real GNOME Keyring in it, gone with the test. Needs Debian's dbus and gnome-keyring. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
+import { removeAtEnd } from "../../e2e/support/daemon.ts";
+import { missingPrograms } from "../../e2e/support/programs.ts";
 
 const PASSWORD = "the keyring's password";
 const LOGIN_KEYRING = "/org/freedesktop/secrets/collection/login";
 const START_DEADLINE_MS = 20_000;
 
 /** Nothing is started on demand: neither a second keyring nor a window that asks for its password. */
-const BUS_CONFIG = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+const busConfig = (
+  folder: string,
+) => `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><type>session</type><listen>unix:dir=/tmp</listen>
+<busconfig><type>session</type><listen>unix:dir=${folder}</listen>
 <policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy></busconfig>
 `;
 
-/** Debian's packages, by the program that is needed of each. */
-const PROGRAMS = {
-  "dbus-daemon": "dbus-daemon",
-  "dbus-send": "dbus-bin",
-  "gnome-keyring-daemon": "gnome-keyring",
-};
-
 /**
- * Whether the tests with a keychain are to be left out here: some program of theirs is not installed. Says which. Where CI=true is set they are
- * run all the same, and fail.
+ * Whether the tests with a keychain are to be left out: a program that they need is not installed (scripts/system-packages.ts says which package
+ * has it). Where CI=true is set they are run all the same, and fail.
  */
-export function withoutKeychain(): boolean {
-  const folders = (process.env.PATH ?? "").split(":");
-  const absent = Object.entries(PROGRAMS).filter(
-    ([name]) => !folders.some((folder) => existsSync(join(folder, name))),
-  );
-  if (absent.length === 0) return false;
-  process.stderr.write(`no tests with a keychain: install ${absent.map(([, debian]) => debian).join(" ")}\n`);
-  return process.env.CI !== "true";
+export async function withoutKeychain(): Promise<boolean> {
+  const missing = await missingPrograms(["dbus-daemon", "dbus-send", "gnome-keyring-daemon", "setpriv"]);
+  if (missing.length === 0 || process.env.CI === "true") return false;
+  process.stderr.write(`The tests with a keychain are not run: ${missing.join(", ")} not found.\n`);
+  return true;
 }
 
 export class TestKeychain {
   /** State of the keyring; what is in it outlives a restart. */
   readonly folder = mkdtempSync(join(tmpdir(), "strongroom-keychain-"));
   env: NodeJS.ProcessEnv = {};
+  readonly #remove = removeAtEnd(this.folder);
   #bus: ChildProcess | null = null;
   #keyring: ChildProcess | null = null;
 
@@ -73,23 +60,16 @@ export class TestKeychain {
     const runtime = join(this.folder, "run");
     mkdirSync(data, { recursive: true });
     mkdirSync(runtime, { recursive: true, mode: 0o700 });
-    writeFileSync(join(this.folder, "bus.conf"), BUS_CONFIG);
+    writeFileSync(join(this.folder, "bus.conf"), busConfig(runtime));
     const base = { PATH: process.env.PATH, HOME: this.folder, XDG_DATA_HOME: data, XDG_RUNTIME_DIR: runtime };
-    this.#bus = spawn(
-      "dbus-daemon",
-      [`--config-file=${join(this.folder, "bus.conf")}`, "--nofork", "--print-address"],
-      {
-        env: base,
-        stdio: ["ignore", "pipe", "ignore"],
-      },
-    );
+    const config = `--config-file=${join(this.folder, "bus.conf")}`;
+    this.#bus = spawnTied(["dbus-daemon", config, "--nofork", "--print-address"], base);
     this.env = { ...base, DBUS_SESSION_BUS_ADDRESS: await firstLine(this.#bus) };
     if (keyring === "none") return;
     const unlock = keyring === "no password" ? [] : ["--unlock"];
-    this.#keyring = spawn("gnome-keyring-daemon", ["--foreground", "--components=secrets", ...unlock], {
-      env: this.env,
-      stdio: ["pipe", "ignore", "ignore"],
-    });
+    const command = ["gnome-keyring-daemon", "--foreground", "--components=secrets", ...unlock];
+    this.#keyring = spawnTied(command, this.env);
+    this.#keyring.stdout?.resume();
     this.#keyring.stdin?.end(keyring === "unlocked" ? PASSWORD : "another");
     await this.#untilThere();
   }
@@ -124,7 +104,7 @@ export class TestKeychain {
 
   async stop(): Promise<void> {
     await this.#end();
-    rmSync(this.folder, { recursive: true, force: true });
+    await this.#remove();
   }
 
   async #end(): Promise<void> {
@@ -161,6 +141,11 @@ export class TestKeychain {
     }
     throw new Error("gnome-keyring-daemon did not start");
   }
+}
+
+/** Starts a program that the kernel kills when this process ends, however that happens (prctl(2), PR_SET_PDEATHSIG). */
+function spawnTied(command: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
+  return spawn("setpriv", ["--pdeathsig", "KILL", ...command], { env, stdio: ["pipe", "pipe", "ignore"] });
 }
 
 function firstLine(child: ChildProcess): Promise<string> {

@@ -29,7 +29,7 @@ async function failureOf(work: Promise<unknown>) {
   return error.failure;
 }
 
-const absent = withoutKeychain();
+const absent = await withoutKeychain();
 
 describe.skipIf(absent)("an unlocked keychain", () => {
   let keychain: TestKeychain;
@@ -152,6 +152,8 @@ describe.skipIf(absent)("an unlocked keychain", () => {
       await secrets.set(ACCOUNT, SECRETS.short);
       expect(await keychain.entries()).toBe(1);
     },
+    // Some twenty processes one after the other; only a deadline.
+    240_000,
   );
 });
 
