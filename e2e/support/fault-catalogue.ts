@@ -2,7 +2,7 @@ import type { Fault, Refusal } from "./fault.ts";
 import type { Operation } from "./s3-call.ts";
 
 /** A fault with the name under which a matrix lists it. */
-export interface NamedFault {
+interface NamedFault {
   readonly name: string;
   readonly fault: Fault;
 }
@@ -10,11 +10,11 @@ export interface NamedFault {
 export const INTERNAL_ERROR: Refusal = { status: 500, code: "InternalError" };
 export const SLOW_DOWN: Refusal = { status: 503, code: "SlowDown", retryAfter: 1 };
 /** AWS says it with 400, several other stores with 403. */
-export const EXPIRED_TOKEN: Refusal = { status: 400, code: "ExpiredToken" };
-export const EXPIRED_TOKEN_403: Refusal = { status: 403, code: "ExpiredToken" };
-export const CLOCK_SKEW: Refusal = { status: 403, code: "RequestTimeTooSkewed" };
-export const WRONG_SIGNATURE: Refusal = { status: 403, code: "SignatureDoesNotMatch" };
-export const ACCESS_DENIED: Refusal = { status: 403, code: "AccessDenied" };
+const EXPIRED_TOKEN: Refusal = { status: 400, code: "ExpiredToken" };
+const EXPIRED_TOKEN_403: Refusal = { status: 403, code: "ExpiredToken" };
+const CLOCK_SKEW: Refusal = { status: 403, code: "RequestTimeTooSkewed" };
+const WRONG_SIGNATURE: Refusal = { status: 403, code: "SignatureDoesNotMatch" };
+const ACCESS_DENIED: Refusal = { status: 403, code: "AccessDenied" };
 export const NO_SUCH_UPLOAD: Refusal = { status: 404, code: "NoSuchUpload" };
 
 function refuse(refusal: Refusal): NamedFault {

@@ -60,7 +60,7 @@ export type Fault =
   | { readonly kind: "rewrite"; readonly change: (answer: Answer) => void };
 
 /** Which requests a rule is about; what is left out fits all. */
-export interface Match {
+interface Match {
   readonly method?: string;
   readonly operation?: Operation | readonly Operation[];
   readonly key?: RegExp;

@@ -5,7 +5,7 @@ import { z } from "zod";
  * Where a store is and who may use it: what one process hands another about a test store. As a file it is JSON in
  * just this form. `cephFolder` is there only for a radosgw of our own and lets `StoreAdmin` manage its users.
  */
-export const storeFactsSchema = z.strictObject({
+const storeFactsSchema = z.strictObject({
   endpoint: z.url(),
   region: z.string().min(1),
   accessKeyId: z.string().min(1),
