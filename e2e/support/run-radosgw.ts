@@ -1,5 +1,5 @@
 // Starts a throw-away S3 store and keeps it until it is ended (Ctrl-C, SIGTERM or SIGHUP):
-//   node e2e/support/run-radosgw.ts FACTS.json [GIB]
+//   npx node e2e/support/run-radosgw.ts FACTS.json [GIB]
 // FACTS.json, readable by this user only, then says where it is and holds the keys, in the form that
 // STRONGROOM_TEST_S3 takes; it is removed at the end. GIB is what the store holds at most, 8 unless said.
 import { rm, writeFile } from "node:fs/promises";
@@ -7,7 +7,7 @@ import { startRadosgw } from "./radosgw.ts";
 
 const [factsFile, gib = "8"] = process.argv.slice(2);
 if (factsFile === undefined || !/^[1-9][0-9]*$/.test(gib)) {
-  console.error("usage: node e2e/support/run-radosgw.ts FACTS.json [GIB]");
+  console.error("usage: npx node e2e/support/run-radosgw.ts FACTS.json [GIB]");
   process.exit(2);
 }
 const asked = new Promise<void>((resolve) => {
