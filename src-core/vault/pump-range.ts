@@ -6,7 +6,7 @@ import { sharedBytes, startDigest } from "./running-digest.ts";
 /** Large enough that the cost of a call does not show, small enough that memory stays flat however large a part is. */
 const CHUNK = 2 * 1024 * 1024;
 
-type Step = (at: number, bytes: Uint8Array) => Promise<void>;
+export type Step = (at: number, bytes: Uint8Array) => Promise<void>;
 
 /**
  * Buffers that no transfer uses now. Garbage collection frees shared memory far too late for a stream of parts, so they are used again.
@@ -43,45 +43,85 @@ export async function pumpRange(
 }
 
 /**
- * Hands the bytes of a stream on in chunks through two buffers, so that the next chunk is filled while the last is consumed, and the stream waits
- * when both are full. Answers how many bytes came; at most `size`, beyond which it throws RangeError. Bytes as for `pumpRange`.
+ * Hands bytes on that come in of themselves: they are put into `room`, in pieces of any size, and consumed in chunks from two buffers, the next being
+ * filled while the last is consumed. At most `size` bytes. Chunks and their bytes as for `pumpRange`. Ends with `end` or `close`.
  */
+export class Pour {
+  readonly #buffers = [spare.pop() ?? sharedBytes(CHUNK), spare.pop() ?? sharedBytes(CHUNK)] as const;
+  readonly #size: number;
+  readonly #consume: Step;
+  #turn: 0 | 1 = 0;
+  #at = 0;
+  #filled = 0;
+  /** The last chunk handed on, and the one before it. */
+  #last: Promise<void> = Promise.resolve();
+  #before: Promise<void> = this.#last;
+
+  constructor(size: number, consume: Step) {
+    this.#size = size;
+    this.#consume = consume;
+  }
+
+  /** Bytes that are still to come. */
+  get left(): number {
+    return this.#size - this.#at - this.#filled;
+  }
+
+  /** Where the next bytes belong, at most all that are still to come; free once the last `took` has settled. */
+  get room(): Uint8Array {
+    return this.#buffers[this.#turn].subarray(this.#filled, Math.min(CHUNK, this.#filled + this.left));
+  }
+
+  /** `count` bytes were put into `room`. Null when there is room for more at once; else it settles when there is, or fails as a consumer did. */
+  took(count: number): Promise<void> | null {
+    this.#filled += count;
+    if (this.#filled < CHUNK && this.left > 0) return null;
+    const at = this.#at;
+    const chunk = this.#buffers[this.#turn].subarray(0, this.#filled);
+    this.#at += this.#filled;
+    this.#filled = 0;
+    this.#turn = this.#turn === 0 ? 1 : 0;
+    this.#before = this.#last;
+    this.#last = this.#before.then(() => this.#consume(at, chunk));
+    // Awaited later; a failure must not be called unhandled until then.
+    this.#last.catch(() => undefined);
+    return this.#before;
+  }
+
+  /** Waits until all that came is consumed. Fails as a consumer did. */
+  async end(): Promise<void> {
+    await this.#last;
+  }
+
+  /** Gives the buffers back once nobody consumes any more. Nothing may be put into them after this is called. */
+  async close(): Promise<void> {
+    await Promise.allSettled([this.#last]);
+    spare.push(...this.#buffers);
+  }
+}
+
+/** Hands the bytes of a stream on as `Pour` does; the stream waits when both buffers are full. Answers how many came; throws RangeError for more than `size`. */
 export async function pourStream(
   stream: AsyncIterable<Uint8Array>,
   size: number,
   consume: Step,
 ): Promise<number> {
-  const buffers = [spare.pop() ?? sharedBytes(CHUNK), spare.pop() ?? sharedBytes(CHUNK)];
-  let consuming: Promise<void> = Promise.resolve();
-  let [at, filled, turn] = [0, 0, 0];
-  const flush = async () => {
-    await consuming;
-    consuming = consume(at, (buffers[turn] as Uint8Array).subarray(0, filled));
-    // Awaited with the next chunk or at the end; a failure must not be called unhandled until then.
-    consuming.catch(() => undefined);
-    at += filled;
-    filled = 0;
-    turn = 1 - turn;
-  };
+  const pour = new Pour(size, consume);
   try {
     for await (const piece of stream) {
-      if (at + filled + piece.length > size) throw new RangeError(`more than ${size} bytes came`);
+      if (piece.length > pour.left) throw new RangeError(`more than ${size} bytes came`);
       for (let taken = 0; taken < piece.length; ) {
-        const count = Math.min(piece.length - taken, CHUNK - filled);
-        (buffers[turn] as Uint8Array).set(piece.subarray(taken, taken + count), filled);
-        taken += count;
-        filled += count;
-        if (filled === CHUNK) await flush();
+        const bytes = piece.subarray(taken, taken + pour.room.length);
+        pour.room.set(bytes);
+        taken += bytes.length;
+        await pour.took(bytes.length);
       }
     }
-    if (filled > 0) await flush();
-    await consuming;
+    await pour.end();
+    return size - pour.left;
   } finally {
-    await Promise.allSettled([consuming]);
-    // Nobody but `consume` writes or reads them, and it has ended.
-    spare.push(...buffers);
+    await pour.close();
   }
-  return at;
 }
 
 /** Waits for both to settle, then throws the first failure. */

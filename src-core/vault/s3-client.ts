@@ -8,7 +8,8 @@ import type {
 import type { CancelSignal } from "../../src-contract/progress.ts";
 import type { CredentialProvider } from "../credentials/store-credentials.ts";
 import { throwIfCancelled } from "../failing.ts";
-import { Exchange, type ExchangePlan, StoreHandler } from "./s3-exchange.ts";
+import { Connections } from "./s3-connections.ts";
+import { Exchange, type ExchangePlan } from "./s3-exchange.ts";
 import { requestFailure, StoreRefusal } from "./s3-failures.ts";
 import type { Operation } from "./s3-operations.ts";
 import { type S3Limits, type S3Settings, s3Location } from "./s3-settings.ts";
@@ -17,7 +18,7 @@ type Sdk = typeof import("./s3-sdk.ts");
 
 /** One request: what it is, for failures, and the SDK's command for it. */
 export interface StoreRequest<I extends ServiceInputTypes, O extends ServiceOutputTypes>
-  extends Pick<ExchangePlan, "body" | "onBytes" | "pace"> {
+  extends Pick<ExchangePlan, "body" | "onBytes" | "pace" | "ranged"> {
   readonly operation: Operation;
   /** As the vault's callers know it; absent for a request about the bucket. */
   readonly key?: string;
@@ -37,7 +38,7 @@ export class StoreClient {
   /** Whether the bucket has answered a request with success: then it exists, and a 404 is about an object. */
   reached = false;
   readonly #credentials: CredentialProvider;
-  readonly #handler = new StoreHandler();
+  readonly #connections = new Connections();
   #wantsMd5 = false;
   #client: Promise<{ readonly sdk: Sdk; readonly client: S3Client }> | null = null;
 
@@ -51,19 +52,30 @@ export class StoreClient {
   async send<I extends ServiceInputTypes, O extends ServiceOutputTypes>(
     request: StoreRequest<I, O>,
   ): Promise<O> {
-    return (await this.open(request)).output;
+    const { output, exchange } = await this.open(request);
+    exchange.close();
+    return output;
   }
 
   /** As `send`, for an answer whose body is a stream: `exchange` tells what ended it, and is to be closed. */
   async open<I extends ServiceInputTypes, O extends ServiceOutputTypes>(
     request: StoreRequest<I, O>,
   ): Promise<{ readonly output: O; readonly exchange: Exchange }> {
-    const { operation, key, signal, headers, body, onBytes, pace } = request;
+    const { operation, key, signal, headers, body, onBytes, pace, ranged } = request;
     throwIfCancelled(signal);
     const { sdk, client } = await this.#connected();
     const answerMs = request.answerMs ?? this.limits.answerMs;
     const where = s3Location(this.settings);
-    const exchange = new Exchange({ limits: this.limits, answerMs, where, signal, body, onBytes, pace });
+    const exchange = new Exchange({
+      limits: this.limits,
+      answerMs,
+      where,
+      signal,
+      body,
+      onBytes,
+      pace,
+      ranged,
+    });
     // The SDK would learn another time from any answer, also from a proxy's; a clock that is wrong is to be told, not to be made up for.
     client.config.systemClockOffset = 0;
     const command = request.command(sdk);
@@ -110,7 +122,7 @@ export class StoreClient {
   }
 
   close(): void {
-    this.#handler.destroy();
+    this.#connections.destroy();
   }
 
   #connected(): Promise<{ readonly sdk: Sdk; readonly client: S3Client }> {
@@ -128,7 +140,7 @@ export class StoreClient {
       region,
       forcePathStyle: pathStyle,
       credentials: this.#credentials,
-      requestHandler: this.#handler,
+      requestHandler: this.#connections,
       maxAttempts: 1,
       retryMode: "standard",
       defaultsMode: "legacy",

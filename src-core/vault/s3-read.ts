@@ -1,11 +1,10 @@
 import { type FailureError, fail, throwIfCancelled } from "../failing.ts";
 import type { ObjectInfo, Vault } from "../ports.ts";
-import { pourStream } from "./pump-range.ts";
 import type { S3Capabilities } from "./s3-capabilities.ts";
 import type { StoreClient } from "./s3-client.ts";
 import { permissionMissing, StoreRefusal } from "./s3-failures.ts";
 import { bucketKey } from "./s3-keys.ts";
-import { networkFailure, oddAnswer, unreachable } from "./s3-network.ts";
+import { oddAnswer, unreachable } from "./s3-network.ts";
 import { s3Location } from "./s3-settings.ts";
 import { bareEtag, quotedEtag } from "./s3-tags.ts";
 
@@ -32,6 +31,7 @@ export function s3Reads(client: StoreClient, can: S3Capabilities): Reads {
             ...(can.checksums ? { ChecksumMode: "ENABLED" } : {}),
           }),
       });
+      exchange.close();
       if (output.ETag === undefined || output.ContentLength === undefined || exchange.status !== 200) {
         throw oddAnswer(where, "an object without its ETag or size");
       }
@@ -110,6 +110,7 @@ export function s3Reads(client: StoreClient, can: S3Capabilities): Reads {
     const open = (VersionId: string | undefined) =>
       client.open({
         operation: VersionId === undefined ? "GetObject" : "GetObjectVersion",
+        ranged: true,
         key: object.key,
         signal,
         command: (sdk) =>
@@ -122,7 +123,6 @@ export function s3Reads(client: StoreClient, can: S3Capabilities): Reads {
           }),
       });
     const { output, exchange } = await opened(object, open);
-    let ours: unknown = null;
     try {
       if (exchange.status !== 206 || output.ContentRange !== `bytes ${range}/${object.size}`) {
         throw oddAnswer(
@@ -131,22 +131,12 @@ export function s3Reads(client: StoreClient, can: S3Capabilities): Reads {
         );
       }
       if (bareEtag(output.ETag) !== object.version) throw changed(object, "another version was answered");
-      if (output.Body === undefined) throw oddAnswer(where, "no body");
-      const received = await pourStream(output.Body as AsyncIterable<Uint8Array>, size, async (at, bytes) => {
-        try {
-          await consume(at, bytes);
-        } catch (error) {
-          ours = error;
-          throw error;
-        }
-      });
-      if (received !== size) throw networkFailure(null, where);
-    } catch (error) {
-      if (ours !== null) throw ours;
-      throw (
-        exchange.failure ??
-        (error instanceof RangeError ? oddAnswer(where, error.message) : networkFailure(error, where))
-      );
+      if (output.ContentLength !== undefined && output.ContentLength !== size) {
+        throw oddAnswer(where, `${output.ContentLength} bytes where ${size} of ${object.key} were asked for`);
+      }
+      const received = await exchange.pour(size, consume);
+      if (received !== size)
+        throw unreachable(where, "cut", `${received} of ${size} bytes of ${object.key} came`);
     } finally {
       exchange.close();
     }
