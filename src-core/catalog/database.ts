@@ -46,6 +46,20 @@ export function openDatabase(file: string, migrations: readonly Migration[], dur
 const schemaOf = (db: Db) => db.pragma("user_version", { simple: true }) as number;
 const newestOf = (migrations: readonly Migration[]) => migrations.at(-1)?.number ?? 0;
 
+/**
+ * Commits work without waiting for the disk, for what may be lost in a power cut (never in a crash of the process): in WAL mode the order of
+ * commits is kept, so nothing that was committed before or after is at risk (sqlite.org/pragma.html, "synchronous").
+ */
+export function withoutSync<T>(db: Db, work: () => T): T {
+  const before = db.pragma("synchronous", { simple: true }) as number;
+  db.pragma("synchronous = NORMAL");
+  try {
+    return work();
+  } finally {
+    db.pragma(`synchronous = ${before}`);
+  }
+}
+
 function refuseNewer(db: Db, file: string, migrations: readonly Migration[]): void {
   const [found, newest] = [schemaOf(db), newestOf(migrations)];
   if (found <= newest) return;

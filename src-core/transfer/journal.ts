@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Failure } from "../../src-contract/failure.ts";
-import { type Db, databaseFailure } from "../catalog/database.ts";
+import { type Db, databaseFailure, withoutSync } from "../catalog/database.ts";
 import { fail, systemCode } from "../failing.ts";
 import type { Clock, StoredPart, UploadRef } from "../ports.ts";
 import { BEAT_MS } from "./lease-holder.ts";
@@ -151,14 +151,17 @@ export class TransferLease {
     });
   }
 
+  /** Survives the death of this process; a power cut may take the newest parts, which are sent or fetched again then. */
   addPart(key: string, part: StoredPart): void {
-    this.#write(() => {
-      this.#db
-        .prepare(
-          "INSERT OR REPLACE INTO transfer_parts (transfer, key, number, size, tag) VALUES (?, ?, ?, ?, ?)",
-        )
-        .run(this.id, key, part.number, part.size, part.tag);
-    });
+    withoutSync(this.#db, () =>
+      this.#write(() => {
+        this.#db
+          .prepare(
+            "INSERT OR REPLACE INTO transfer_parts (transfer, key, number, size, tag) VALUES (?, ?, ?, ?, ?)",
+          )
+          .run(this.id, key, part.number, part.size, part.tag);
+      }),
+    );
   }
 
   /** Forgets the parts that are not among those that were found to be really there. */
@@ -292,7 +295,7 @@ export class TransferLease {
   /** What cannot be written now is written by the next beat or note; whether the lease is still held is seen at the next change. */
   #attempt(sql: string, ...values: readonly unknown[]): void {
     try {
-      this.#db.prepare(sql).run(...values, this.id, this.#token);
+      withoutSync(this.#db, () => this.#db.prepare(sql).run(...values, this.id, this.#token));
     } catch (error) {
       if (!this.#db.open) clearInterval(this.#beat);
       else if (systemCode(error)?.startsWith("SQLITE_") !== true) throw error;
