@@ -1,3 +1,4 @@
+import type { Failure } from "../src-contract/failure.ts";
 import type { CancelSignal } from "../src-contract/progress.ts";
 import type { VaultHealth } from "../src-contract/vault-api.ts";
 
@@ -19,7 +20,7 @@ export interface RangeSource {
   close(): Promise<void>;
 }
 
-/** Small facts that a store keeps beside an object's bytes; names are lower-case letters, digits and dashes. */
+/** Small facts that are kept beside an object's bytes; names are lower-case letters, digits and dashes. A folder keeps `sha256` alone. */
 export type Metadata = Readonly<Record<string, string>>;
 
 /** What is known of a stored object without reading it. */
@@ -34,7 +35,7 @@ export interface ObjectInfo {
   readonly sha256?: string;
   /** Only after `head`. */
   readonly metadata?: Metadata;
-  /** Milliseconds since the epoch; absent where the store does not tell. */
+  /** Since when its bytes are there, milliseconds since the epoch; absent where the store does not tell. */
   readonly modified?: number;
 }
 
@@ -74,6 +75,18 @@ export interface Attestation {
 
 /** How it was found out that stored bytes are the sealed ones. */
 export type EndCheckMethod = "sha256 kept by the store" | "etag of the parts" | "read back";
+
+/** What became of a stream that was stored. */
+export interface StreamedObject {
+  readonly info: ObjectInfo;
+  /** SHA-256 hex of the stream's bytes. */
+  readonly sha256: string;
+  readonly bytes: number;
+  /** These very bytes were there before. */
+  readonly already: boolean;
+  /** What could not be cleared away behind it. */
+  readonly leftUndone: readonly Failure[];
+}
 
 /** An upload that was begun and not completed; plain data, kept in the journal. */
 export interface UploadRef {
@@ -128,6 +141,19 @@ export interface Vault {
       readonly pace?: Pace | undefined;
     },
   ): Promise<ObjectInfo>;
+  /**
+   * Stores a stream of any length, whole or not at all, with its SHA-256 as the metadata `sha256`. It cannot be resumed. `again` tries a request
+   * again where the vault itself can repeat it. Throws as `put`, and what the stream throws.
+   */
+  putStream(
+    key: string,
+    stream: AsyncIterable<Uint8Array>,
+    options?: {
+      readonly signal?: CancelSignal | undefined;
+      readonly contentType?: string;
+      readonly again?: <T>(work: () => Promise<T>) => Promise<T>;
+    },
+  ): Promise<StreamedObject>;
   /** Begins a multi-part upload; nothing is visible under `key` until it is completed. */
   beginUpload(
     key: string,

@@ -49,6 +49,7 @@ function infoFrom(key: string, path: string, found: BigIntStats): ObjectInfo {
   return {
     key,
     size: Number(found.size),
+    modified: Math.floor(Number(found.mtimeMs)),
     version: `${found.ino}-${found.size}-${found.mtimeNs}-${found.ctimeNs}`,
   };
 }

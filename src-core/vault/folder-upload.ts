@@ -7,6 +7,7 @@ import { asFailure, type FailureError, fail, systemCode } from "../failing.ts";
 import { readFully, writeFully } from "../full-io.ts";
 import type { PartBody, StoredPart, UploadRef, Vault } from "../ports.ts";
 import { READ, removeIfThere, storedInfo, WRITE, withFile } from "./folder-files.ts";
+import { readMetadata, removeMetadata, writeMetadata } from "./folder-metadata.ts";
 import type { FolderRoot } from "./folder-root.ts";
 import { digestRange } from "./pump-range.ts";
 
@@ -118,11 +119,12 @@ export function folderUploads(root: FolderRoot): Uploads {
   };
 
   return {
-    async beginUpload(key, size, partSize) {
+    async beginUpload(key, size, partSize, options = {}) {
       const uploadId = newUploadId();
       const file = uploadPath(await root.makeParents(key), uploadId);
       await root.guard(file, async () => {
         await withFile(file, "wx", (handle) => handle.sync());
+        await writeMetadata(file, options.metadata);
         await syncFolder(dirname(file));
       });
       return { key, uploadId, size, partSize };
@@ -169,7 +171,10 @@ export function folderUploads(root: FolderRoot): Uploads {
           );
         }
         await withFile(file, WRITE, (handle) => handle.sync());
+        const { sha256 } = await readMetadata(file);
         await publish(upload, file, target);
+        if (sha256 !== undefined) await writeMetadata(target, { sha256 });
+        await removeMetadata(file);
         return storedInfo(upload.key, target);
       });
     },
@@ -177,6 +182,7 @@ export function folderUploads(root: FolderRoot): Uploads {
     async abortUpload(upload) {
       const file = await fileOf(upload);
       await root.guard(file, async () => {
+        await removeMetadata(file);
         await removeIfThere(file);
       });
     },

@@ -215,8 +215,13 @@ test("a vault that is not there says so and makes no folder", async () => {
   using folder = scratch();
   const path = join(folder.path, "stick");
   const vault = createFolderVault(path);
-  for (const work of [vault.put("a", Buffer.from("x")), vault.head("a"), collect(vault.list(""))]) {
-    const failure = await failureOf(work);
+  const attempts = [
+    () => vault.put("a", Buffer.from("x")),
+    () => vault.head("a"),
+    () => collect(vault.list("")),
+  ];
+  for (const attempt of attempts) {
+    const failure = await failureOf(attempt());
     expect(failure.code).toBe("VAULT_UNREACHABLE");
     expect(failure.message).toContain(path);
   }

@@ -5,10 +5,13 @@ import { publishFile, syncFolder } from "../durable-files.ts";
 import { fail, systemCode, throwIfCancelled } from "../failing.ts";
 import { readFully } from "../full-io.ts";
 import type { ObjectInfo, Vault } from "../ports.ts";
+import { conflict } from "./conflict.ts";
 import { infoOf, infoOfOpen, READ, removeIfThere, storedInfo, withFile } from "./folder-files.ts";
 import { assertFits, probeFolder } from "./folder-health.ts";
 import { listFiles } from "./folder-listing.ts";
+import { readMetadata, removeMetadata, writeMetadata } from "./folder-metadata.ts";
 import { folderRoot, isKeySegment } from "./folder-root.ts";
+import { folderStreams } from "./folder-stream.ts";
 import { folderUploads, newUploadId, parseUploadName, refusedBytes, uploadPath } from "./folder-upload.ts";
 import { pumpRange } from "./pump-range.ts";
 
@@ -30,7 +33,10 @@ export function createFolderVault(path: string): Vault {
 
   async function head(key: string): Promise<ObjectInfo | null> {
     const file = await root.pathOf(key);
-    return root.guard(file, () => infoOf(key, file));
+    return root.guard(file, async () => {
+      const info = await infoOf(key, file);
+      return info === null ? null : { ...info, metadata: await readMetadata(file) };
+    });
   }
 
   const getRange: Vault["getRange"] = async (object, offset, target, signal) => {
@@ -55,6 +61,9 @@ export function createFolderVault(path: string): Vault {
     });
   };
 
+  const readRange: Vault["readRange"] = (object, offset, size, consume, signal) =>
+    pumpRange(size, (at, bytes) => getRange(object, offset + at, bytes, signal), consume, signal);
+
   return {
     kind: "folder",
     location: root.path,
@@ -76,27 +85,25 @@ export function createFolderVault(path: string): Vault {
             await handle.sync();
           });
           await publishFile(temporary, target);
+          await writeMetadata(target, options.metadata);
         } catch (error) {
           await removeIfThere(temporary);
           if (systemCode(error) !== "EEXIST") throw error;
           if ((await infoOf(key, target)) === null || !(await holdsBytes(target, bytes))) {
-            throw fail(
-              "OBJECT_CONFLICT",
-              `Other bytes are already stored as ${key}.`,
-              "Nothing stored is ever rewritten; compare the two.",
-              { subject: key },
-            );
+            throw conflict(key);
           }
           await syncFolder(dirname(target));
+          // A process may have been killed between the two.
+          if ((await readMetadata(target)).sha256 === undefined)
+            await writeMetadata(target, options.metadata);
         }
         return storedInfo(key, target);
       });
     },
 
     getRange,
-
-    readRange: (object, offset, size, consume, signal) =>
-      pumpRange(size, (at, bytes) => getRange(object, offset + at, bytes, signal), consume, signal),
+    readRange,
+    ...folderStreams(root, { readRange }),
 
     // A file system keeps no digests.
     attest: () => null,
@@ -107,7 +114,8 @@ export function createFolderVault(path: string): Vault {
       for await (const { folder, name } of listFiles(root, prefix, isKeySegment)) {
         const key = folder + name;
         if (!key.startsWith(prefix)) continue;
-        const info = await head(key);
+        const file = await root.pathOf(key);
+        const info = await root.guard(file, () => infoOf(key, file));
         if (info !== null) yield info;
       }
     },
@@ -130,6 +138,7 @@ export function createFolderVault(path: string): Vault {
       const file = await root.pathOf(key);
       await root.guard(file, async () => {
         if ((await infoOf(key, file)) === null) return;
+        await removeMetadata(file);
         await unlink(file);
         await syncFolder(dirname(file));
       });

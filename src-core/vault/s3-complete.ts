@@ -1,5 +1,6 @@
 import { asFailure, type FailureError, fail } from "../failing.ts";
 import type { ObjectInfo, StoredPart, UploadRef, Vault } from "../ports.ts";
+import { conflict } from "./conflict.ts";
 import type { S3Capabilities } from "./s3-capabilities.ts";
 import type { StoreClient } from "./s3-client.ts";
 import { StoreRefusal } from "./s3-failures.ts";
@@ -8,7 +9,6 @@ import { unreachable } from "./s3-network.ts";
 import { s3Location } from "./s3-settings.ts";
 import { isOfParts, parseTag, quotedEtag } from "./s3-tags.ts";
 import { partLength } from "./s3-upload.ts";
-import { conflict } from "./s3-write.ts";
 
 /** Definite answers: what is wrong with the request or its sender, not what became of the upload. */
 const DEFINITE = new Set([

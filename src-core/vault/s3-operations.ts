@@ -9,6 +9,7 @@ interface Need {
 export const OPERATIONS = {
   PutObject: { permission: "s3:PutObject", on: "objects" },
   CreateMultipartUpload: { permission: "s3:PutObject", on: "objects" },
+  UploadPartCopy: { permission: "s3:PutObject", on: "objects" },
   UploadPart: { permission: "s3:PutObject", on: "objects" },
   CompleteMultipartUpload: { permission: "s3:PutObject", on: "objects" },
   AbortMultipartUpload: { permission: "s3:AbortMultipartUpload", on: "objects" },

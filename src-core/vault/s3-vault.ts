@@ -1,7 +1,7 @@
 import type { VaultHealth } from "../../src-contract/vault-api.ts";
 import type { CredentialProvider } from "../credentials/store-credentials.ts";
 import { fail } from "../failing.ts";
-import type { Vault } from "../ports.ts";
+import type { ExpectedBytes, ObjectInfo, Vault } from "../ports.ts";
 import { capabilitiesOf } from "./s3-capabilities.ts";
 import { StoreClient } from "./s3-client.ts";
 import { s3Completes } from "./s3-complete.ts";
@@ -16,6 +16,7 @@ import {
   type S3Settings,
   s3Location,
 } from "./s3-settings.ts";
+import { s3Streams } from "./s3-stream.ts";
 import { attestObject } from "./s3-tags.ts";
 import { s3Uploads } from "./s3-upload.ts";
 import { s3Writes } from "./s3-write.ts";
@@ -40,18 +41,21 @@ export function createS3Vault(
   const reads = s3Reads(client, can);
   const uploads = s3Uploads(client, can);
   const where = s3Location(settings);
-
-  return {
-    kind: "s3",
-    location: where,
-    lanes: { first: 4, most: 16 },
+  const objects = {
     ...reads,
     ...s3Writes(client, can, reads),
     ...s3Lists(client),
     ...uploads,
     ...s3Completes(client, can, { ...reads, ...uploads }),
+    attest: (object: ObjectInfo, expected: ExpectedBytes) => attestObject(can, object, expected),
+  };
 
-    attest: (object, expected) => attestObject(can, object, expected),
+  return {
+    kind: "s3",
+    location: where,
+    lanes: { first: 4, most: 16 },
+    ...objects,
+    ...s3Streams(client, can, objects),
 
     // A bucket has no end but its owner's quota, which no request tells.
     async requireRoom(size) {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { fail } from "../failing.ts";
 import type { Metadata, ObjectInfo, Vault } from "../ports.ts";
+import { conflict } from "./conflict.ts";
 import { refusedBytes } from "./folder-upload.ts";
 import type { S3Capabilities } from "./s3-capabilities.ts";
 import type { StoreClient } from "./s3-client.ts";
@@ -115,16 +115,4 @@ export function s3Writes(
       });
     },
   };
-}
-
-/** What to throw when a key holds something else than what was to be stored. */
-export function conflict(key: string): Error {
-  return fail(
-    "OBJECT_CONFLICT",
-    `Other bytes are already stored as ${key}.`,
-    "Nothing stored is ever rewritten; compare the two.",
-    {
-      subject: key,
-    },
-  );
 }
