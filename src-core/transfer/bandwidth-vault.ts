@@ -1,5 +1,7 @@
 import type { Vault } from "../ports.ts";
 import type { Bandwidth } from "./bandwidth.ts";
+import { COMMAND_RETRY } from "./retry.ts";
+import { tryingOnce, withRetry } from "./steady-vault.ts";
 
 /** Below this limit, bytes per second, parts are fetched in slices: a request that lets the store wait for long is cut by it. */
 const IN_SLICES_BELOW = 8 * 1024 * 1024;
@@ -10,8 +12,17 @@ const TURN_MS = 4000;
 /** What the adapters send at once (src-core/vault/s3-exchange.ts). */
 const SENT_AT_ONCE = 256 * 1024;
 
-/** The same vault, with all bytes of objects going through `bandwidth`. The fewer bytes a second, the fewer lanes. */
-export function pacedVault(vault: Vault, bandwidth: Bandwidth): Vault {
+/**
+ * The same vault, with all bytes of objects going through `bandwidth`. The fewer bytes a second, the fewer lanes. One that tries again does so still:
+ * what is sent again counts again.
+ */
+export function pacedVault(steady: Vault, bandwidth: Bandwidth): Vault {
+  const vault = tryingOnce(steady);
+  const paced = pacedOnce(vault, bandwidth);
+  return vault === steady ? paced : withRetry(paced, COMMAND_RETRY);
+}
+
+function pacedOnce(vault: Vault, bandwidth: Bandwidth): Vault {
   const { rate } = bandwidth;
   const lanes = rate === null ? Number.POSITIVE_INFINITY : Math.floor((rate * TURN_MS) / 1000 / SENT_AT_ONCE);
   const within = (wanted: number) => Math.max(1, Math.min(wanted, lanes));

@@ -2,10 +2,12 @@ import type { CancelSignal } from "../../src-contract/progress.ts";
 import type { ObjectInfo, Vault } from "../ports.ts";
 import { type RetryPolicy, retrying } from "./retry.ts";
 
-/** A vault whose small requests are tried again by a policy. */
-interface SteadyVault extends Vault {
-  /** The vault whose calls are tried once. */
-  readonly once: Vault;
+/** The vaults behind those that try again. */
+const behind = new WeakMap<Vault, Vault>();
+
+/** The vault whose every call is tried once, behind one that tries again. */
+export function tryingOnce(vault: Vault): Vault {
+  return behind.get(vault) ?? vault;
 }
 
 /**
@@ -13,12 +15,11 @@ interface SteadyVault extends Vault {
  * Bodies of parts and ranges are tried once: whoever counts their bytes tries them again. A vault that had another policy gets this one instead.
  */
 export function withRetry(vault: Vault, policy: RetryPolicy, signal?: CancelSignal): Vault {
-  const once = "once" in vault ? (vault as SteadyVault).once : vault;
+  const once = tryingOnce(vault);
   const again = <T>(work: () => Promise<T>, own: CancelSignal | undefined = signal): Promise<T> =>
     retrying(policy, own, work);
-  const steady: SteadyVault = {
+  const steady: Vault = {
     ...once,
-    once,
     put: (key, bytes, options = {}) =>
       again(() => once.put(key, bytes, { ...options, signal: options.signal ?? signal }), options.signal),
     beginUpload: (key, size, partSize, options = {}) =>
@@ -48,6 +49,7 @@ export function withRetry(vault: Vault, policy: RetryPolicy, signal?: CancelSign
     delete: (key) => again(() => once.delete(key)),
     requireRoom: (size, toSend) => again(() => once.requireRoom(size, toSend)),
   };
+  behind.set(steady, once);
   return steady;
 }
 

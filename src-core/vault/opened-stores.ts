@@ -1,5 +1,7 @@
 import type { CredentialProvider } from "../credentials/store-credentials.ts";
 import type { Vault } from "../ports.ts";
+import { COMMAND_RETRY } from "../transfer/retry.ts";
+import { withRetry } from "../transfer/steady-vault.ts";
 import type { S3Vault } from "./s3-vault.ts";
 import { requireMarker } from "./vault-marker.ts";
 import type { S3Row } from "./vault-rows.ts";
@@ -54,7 +56,7 @@ export class OpenedStores {
   async #checked(row: S3Row, credentials: CredentialProvider): Promise<Vault> {
     const vault = await this.#create(row, credentials);
     try {
-      if (row.marker !== null) await requireMarker(vault, row.name, row.marker);
+      if (row.marker !== null) await requireMarker(withRetry(vault, COMMAND_RETRY), row.name, row.marker);
       return vault;
     } catch (error) {
       this.#close(vault);

@@ -4,6 +4,8 @@ import type { Core } from "../core.ts";
 import { fail } from "../failing.ts";
 import { refuseInsideHome } from "../home.ts";
 import type { Vault } from "../ports.ts";
+import { COMMAND_RETRY } from "../transfer/retry.ts";
+import { withRetry } from "../transfer/steady-vault.ts";
 import { createFolderVault } from "./folder-vault.ts";
 import { readMarker, requireMarker, writeMarker } from "./vault-marker.ts";
 import { insertVault, saveHealth, summaryOf, vaultRow, vaultRows } from "./vault-rows.ts";
@@ -45,17 +47,18 @@ export function vaultByName(core: Core, name: string): VaultSummary {
 
 /**
  * Opens a vault after making sure that it is the one that was added: a mount point whose disk is not mounted is an empty folder too,
- * and what is written there would be on the wrong disk; a bucket is looked at once per process. Throws VAULT_NOT_FOUND, VAULT_UNREACHABLE,
+ * and what is written there would be on the wrong disk; a bucket is looked at once per process. Small requests are tried again as a command does. Throws VAULT_NOT_FOUND, VAULT_UNREACHABLE,
  * and for a bucket what its store answers.
  */
 export async function openVaultByName(core: Core, name: string): Promise<Vault> {
   const row = vaultRow(core, name);
   if (row.kind === "s3") {
-    return await core.stores.take(row, () => core.credentials.provider(name, row.credentials));
+    const vault = await core.stores.take(row, () => core.credentials.provider(name, row.credentials));
+    return withRetry(vault, COMMAND_RETRY);
   }
   const vault = createFolderVault(row.location);
   await requireMarker(vault, name, row.marker);
-  return vault;
+  return withRetry(vault, COMMAND_RETRY);
 }
 
 /** Probes a vault anew and keeps what was found. Throws as `openVaultByName`. */
