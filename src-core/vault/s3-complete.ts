@@ -96,7 +96,7 @@ export function s3Completes(
     if (error instanceof StoreRefusal && OTHER_PARTS.has(error.storeCode)) {
       throw changed(upload, "the store has not all of its parts");
     }
-    if (error instanceof StoreRefusal && error.failure.code === "STORE_REFUSED") throw error;
+    if (error.failure.code === "STORE_REFUSED" && !isOpen(error)) throw error;
     await vault.listParts(upload, signal);
     if (error.failure.code === "VAULT_UNREACHABLE") throw error;
     throw unreachable(where, "busy", `the upload of ${upload.key} could not be completed now`);
@@ -124,6 +124,11 @@ export function s3Completes(
   }
 
   return { completeUpload };
+}
+
+/** Refusals by something that was or is under the key, or by an upload that is or is not there: looking decides. */
+function isOpen(error: FailureError): boolean {
+  return error instanceof StoreRefusal && [404, 409, 412].includes(error.status);
 }
 
 function completedPart({ number, tag }: StoredPart) {

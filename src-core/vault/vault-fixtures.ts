@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Failure } from "../../src-contract/failure.ts";
 import { FailureError } from "../failing.ts";
 import type { RangeSource } from "../ports.ts";
 
@@ -14,7 +15,7 @@ export function scratch(): Disposable & { readonly path: string } {
 /** The code of the Failure that a promise ends in, with its words; "no failure" when it does not. */
 export async function failureOf(
   work: Promise<unknown>,
-): Promise<{ readonly code: string; readonly message: string; readonly nextStep: string }> {
+): Promise<Omit<Failure, "code"> & { readonly code: string }> {
   try {
     await work;
   } catch (error) {
