@@ -15,6 +15,7 @@ export const GROUPS: Readonly<Record<string, string>> = {
   engagement: "Audits: each has an id, a name, a client and a vault",
   package: "Evidence sealed into packages: build, look at, store, hand over",
   manifest: "The list of files in a package",
+  transfers: "What is on its way to or from vaults: look, pause, resume, cancel",
   vault: "Places where packages are kept",
   "vault add": "Add a vault",
 };
@@ -76,6 +77,46 @@ export const COMMANDS: readonly CommandEntry[] = [
     words: "package handover",
     summary: "Write a package with all that a recipient needs to verify it",
     load: () => import("./commands/package-handover.ts"),
+  },
+  {
+    words: "transfers list",
+    summary: "List the transfers that are under way or queued",
+    load: () => import("./commands/transfers-list.ts"),
+  },
+  {
+    words: "transfers watch",
+    summary: "Look on while transfers run",
+    load: () => import("./commands/transfers-watch.ts"),
+  },
+  {
+    words: "transfers pause",
+    summary: "Pause a transfer",
+    load: () => import("./commands/transfers-pause.ts"),
+  },
+  {
+    words: "transfers resume",
+    summary: "Let a transfer go on that was paused or stopped",
+    load: () => import("./commands/transfers-resume.ts"),
+  },
+  {
+    words: "transfers cancel",
+    summary: "End a transfer and drop what it sent",
+    load: () => import("./commands/transfers-cancel.ts"),
+  },
+  {
+    words: "transfers limit",
+    summary: "Limit the bytes per second of all transfers",
+    load: () => import("./commands/transfers-limit.ts"),
+  },
+  {
+    words: "transfers orphans",
+    summary: "Find uploads that nobody completes, and drop them",
+    load: () => import("./commands/transfers-orphans.ts"),
+  },
+  {
+    words: "agent",
+    summary: "Do what is queued, until it is stopped",
+    load: () => import("./commands/agent.ts"),
   },
   {
     words: "verify",

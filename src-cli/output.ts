@@ -4,6 +4,7 @@ import type { Failure } from "../src-contract/failure.ts";
 export interface TextStream {
   readonly isTTY?: boolean;
   readonly columns?: number;
+  readonly rows?: number;
   write(text: string, done: (error?: Error | null) => void): boolean;
   on(event: "error", listener: (error: Error) => void): unknown;
 }
@@ -51,6 +52,11 @@ export class Output {
 
   get resultsAreTerminal(): boolean {
     return this.#results.isTTY === true;
+  }
+
+  /** Of the terminal that shows the results; 80 x 24 where it does not tell. */
+  get resultSize(): { readonly columns: number; readonly rows: number } {
+    return { columns: this.#results.columns || 80, rows: this.#results.rows || 24 };
   }
 
   /** Writes results. Throws OutputError when they cannot be written for another reason than a reader that left. */

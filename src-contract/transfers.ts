@@ -37,6 +37,8 @@ export const transferRequestSchemas = {
     engagement: engagementIdSchema.optional(),
     /** Also those that are over: stored, received, cancelled. */
     all: z.boolean().default(false),
+    /** Also those that are over since this time (RFC 3339, UTC). */
+    since: z.iso.datetime().optional(),
   }),
   transferPause: z.strictObject({ transfer: transferRefSchema }),
   transferResume: z.strictObject({
@@ -88,6 +90,7 @@ export interface TransferSummary {
   /** The folder that a pull writes to; null for a push. */
   readonly to: string | null;
   readonly state: TransferStanding;
+  /** Sent or fetched; while it is checked, checked. */
   readonly bytesDone: number;
   /** Of the archive; null when it is not known yet. */
   readonly bytesTotal: number | null;
@@ -128,8 +131,8 @@ export interface OrphanUpload {
   readonly uploadId: string;
   /** RFC 3339, UTC; null where the store does not tell. */
   readonly begun: string | null;
-  /** Bytes that it holds; null where the store does not tell. */
-  readonly bytes: number | null;
+  /** Bytes that it holds. */
+  readonly bytes: number;
   /** It is of a transfer of this device that is over; it is dropped whatever its age. */
   readonly ours: boolean;
   readonly dropped: boolean;

@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { parseRate } from "../amount-option.ts";
 import { examples } from "../help-text.ts";
 import { amountText, sizeText } from "../human-text.ts";
 import type { Session } from "../session.ts";
@@ -9,6 +10,7 @@ interface Options {
   readonly to: string;
   readonly file?: string;
   readonly as: "bag" | "tar";
+  readonly limit?: number | null;
 }
 
 export function define(command: Command, session: Session): void {
@@ -22,6 +24,7 @@ export function define(command: Command, session: Session): void {
         .conflicts("file")
         .default("bag"),
     )
+    .option("--limit <rate>", "such as 5MiB (per second), or off; for this run alone", parseRate)
     .addHelpText(
       "after",
       `\nWhat arrives is held against the seal; a whole package brings its seal and signatures along. Nothing is overwritten.\n${examples(
@@ -30,10 +33,10 @@ export function define(command: Command, session: Session): void {
         "strongroom package pull 0197f3a2 --to ./review --file data/exports/users.csv",
       )}`,
     )
-    .action((reference: string, { to, file, as }: Options) =>
+    .action((reference: string, { to, file, as, limit }: Options) =>
       session.perform(command, {
         name: "packagePull",
-        request: { package: reference, to, file, as },
+        request: { package: reference, to, file, as, limit },
         call: (vault, request, options) => vault.packagePull(request, options),
         text: (pulled) =>
           `${visible(pulled.path)}\n\n${fields([

@@ -2,7 +2,7 @@ import type { CancelSignal } from "../../src-contract/progress.ts";
 import { cancelled, throwIfCancelled } from "../failing.ts";
 import { sleep } from "./retry.ts";
 
-/** As timers fire late, so much may be made up for, milliseconds; more is not saved up. */
+/** A timer that fires late is made up for, by so much at most, milliseconds; time in which nobody waited is not. */
 const SLACK_MS = 100;
 /** A limit that changes is heeded after so long at the latest, milliseconds. */
 const STEP_MS = 200;
@@ -61,12 +61,12 @@ export class Bandwidth {
   }
 
   async #wait(bytes: number, signal: CancelSignal | undefined): Promise<void> {
-    while (this.#rate !== null) {
+    for (let slack = 0; this.#rate !== null; slack = SLACK_MS) {
       throwIfCancelled(signal);
       const now = this.#pace.now();
       const left = this.#free - now;
       if (left <= 0) {
-        this.#free = Math.max(this.#free, now - SLACK_MS) + (bytes / this.#rate) * 1000;
+        this.#free = Math.max(this.#free, now - slack) + (bytes / this.#rate) * 1000;
         return;
       }
       await this.#pace.sleep(Math.min(left, STEP_MS), signal);

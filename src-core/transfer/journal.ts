@@ -79,6 +79,9 @@ const uploadSchema = z.object({
 const partSchema = z.object({ number: z.number(), size: z.number(), tag: z.string() });
 const wishSchema = z.object({ wish: z.enum(["pause", "cancel"]).nullable() });
 
+/** Bytes that were checked are counted only while they are: at the end of a run those that were transferred. */
+const TRANSFERRED = `bytes_done = iif(state IN ('checking', 'recording', 'sealing', 'publishing'), coalesce(bytes_total, bytes_done), bytes_done)`;
+
 function causeJson({ code, message, nextStep }: Failure): string {
   return JSON.stringify({ code, message, nextStep });
 }
@@ -193,8 +196,9 @@ export class TransferLease {
     return row?.wish ?? null;
   }
 
-  /** Tells how far it is. Where that cannot be written now, the next note will tell. */
+  /** Tells how far it is, while it runs. Where that cannot be written now, the next note will tell. */
   note({ bytesDone, waiting }: RunNote): void {
+    if (this.settled) return;
     const cause = waiting === null ? null : causeJson(waiting.failure);
     this.#attempt(
       "UPDATE transfers SET bytes_done = coalesce(?, bytes_done), cause = ?, retry_at = ?, updated = ?, lease_beat = ? WHERE id = ? AND lease_token = ?",
@@ -212,7 +216,7 @@ export class TransferLease {
 
   /** Nobody goes on with it until somebody says so. */
   pause(): void {
-    this.#settle("paused = 1, wish = NULL, cause = NULL, retry_at = NULL");
+    this.#settle(`paused = 1, wish = NULL, cause = NULL, retry_at = NULL, ${TRANSFERRED}`);
   }
 
   /** Ends it at a person's wish, which stays noted until what it left is dropped (queue-leftovers.ts). */

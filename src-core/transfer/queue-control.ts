@@ -108,7 +108,7 @@ async function untilIdle(core: Core, id: string, signal: CallOptions["signal"]):
 }
 
 function summaryNow(core: Core, id: string): TransferSummary {
-  return summaryOf(queueRow(core.ledger, id), core.clock.now());
+  return summaryOf(core, queueRow(core.ledger, id));
 }
 
 /** Throws INVALID_INPUT for a transfer with which nothing can be done any more. */

@@ -27,7 +27,7 @@ export async function queuePush(
     return { id, alone: !runs && liveWorkers(core).length === 0 };
   });
   const { id, alone } = enter.immediate();
-  const summary = summaryOf(queueRow(core.ledger, id), core.clock.now());
+  const summary = summaryOf(core, queueRow(core.ledger, id));
   if (!alone) return summary;
   throw fail(
     "NO_WORKER",

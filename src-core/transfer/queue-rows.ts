@@ -116,9 +116,9 @@ export function firstUnfinished(db: Db, accept: (row: QueueRow) => boolean): Que
   return null;
 }
 
-/** Those that are over, the newest first. */
-export function rowsThatAreOver(db: Db): readonly QueueRow[] {
-  return selectQueue(db, `${IS_OVER} ORDER BY updated DESC, rowid DESC`);
+/** Those that are over since a time (milliseconds since the epoch), the newest first. */
+export function rowsThatAreOver(db: Db, since: number): readonly QueueRow[] {
+  return selectQueue(db, `${IS_OVER} AND updated >= ? ORDER BY updated DESC, rowid DESC`, since);
 }
 
 export function isOver({ state }: Pick<QueueRow, "state">): boolean {

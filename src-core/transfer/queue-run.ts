@@ -18,8 +18,8 @@ const LOOK_MS = 500;
 /** How often it tells how far it is, milliseconds: each time is a commit to disk. */
 const NOTE_MS = 1000;
 
-/** Phases in which the archive itself moves, of whose `total` bytes `done` are through. */
-const MOVES: ReadonlySet<Progress["phase"]> = new Set(["send", "receive", "copy"]);
+/** Phases in which all of the archive goes by, of whose `total` bytes `done` are through. */
+const MOVES: ReadonlySet<Progress["phase"]> = new Set(["send", "receive", "copy", "verify"]);
 
 /**
  * Runs a transfer's work under its lease, which it releases: heeds what others ask of it, tells how far it is and what it waits for, and notes how it

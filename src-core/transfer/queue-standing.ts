@@ -1,4 +1,5 @@
 import type { TransferQueue, TransferStanding, TransferSummary } from "../../src-contract/transfers.ts";
+import type { ParsedRequest } from "../../src-contract/vault-api.ts";
 import type { Core } from "../core.ts";
 import { engagementById } from "../engagement/engagements.ts";
 import { rfc3339FromMs } from "../package/times.ts";
@@ -26,14 +27,14 @@ export function isWork(row: QueueRow, now: number): boolean {
   return !isOver(row) && !row.paused && row.wish === null && !isStopped(row) && runnerOf(row, now) === null;
 }
 
-function standingOf(row: QueueRow, runs: boolean): TransferStanding {
+function standingOf(row: QueueRow, runs: boolean, hasWorker: boolean): TransferStanding {
   const { state, wish } = row;
   if (state === "stored" || state === "received" || state === "cancelled") return state;
   if (runs) return runningAs(row);
   if (wish === "cancel") return "cancelled";
   if (row.paused || wish === "pause") return "paused";
   if (isStopped(row)) return state === "failed" ? "failed" : "stopped";
-  return row.retry_at === null ? "queued" : "waiting";
+  return row.retry_at !== null && hasWorker ? "waiting" : "queued";
 }
 
 function runningAs({ state, direction, cause }: QueueRow): TransferStanding {
@@ -45,7 +46,11 @@ function runningAs({ state, direction, cause }: QueueRow): TransferStanding {
 }
 
 /** One transfer for whoever looks at the queue. */
-export function summaryOf(row: QueueRow, now: number): TransferSummary {
+export function summaryOf(core: Pick<Core, "ledger" | "clock">, row: QueueRow): TransferSummary {
+  return summary(row, core.clock.now(), liveWorkers(core).length > 0);
+}
+
+function summary(row: QueueRow, now: number, hasWorker: boolean): TransferSummary {
   const runner = runnerOf(row, now);
   const whole = row.bytes_done === row.bytes_total;
   return {
@@ -56,7 +61,7 @@ export function summaryOf(row: QueueRow, now: number): TransferSummary {
     engagement: row.engagement,
     vault: row.direction === "push" ? row.vault : null,
     to: row.folder,
-    state: standingOf(row, runner !== null),
+    state: standingOf(row, runner !== null, hasWorker),
     bytesDone: row.bytes_done,
     bytesTotal: row.bytes_total,
     partsDone: whole && row.parts_total !== null ? row.parts_total : row.parts_done,
@@ -74,15 +79,18 @@ export function summaryOf(row: QueueRow, now: number): TransferSummary {
 /** The queue as it is now. Throws ENGAGEMENT_NOT_FOUND. */
 export function listTransfers(
   core: Core,
-  { engagement, all }: { readonly engagement?: string | undefined; readonly all: boolean },
+  { engagement, all, since }: ParsedRequest<"transfersList">,
 ): TransferQueue {
   if (engagement !== undefined) engagementById(core, engagement);
-  const rows = [...unfinishedRows(core.ledger), ...(all ? rowsThatAreOver(core.ledger) : [])];
+  const overSince = all ? 0 : since === undefined ? null : Date.parse(since);
+  const over = overSince === null ? [] : rowsThatAreOver(core.ledger, overSince);
+  const rows = [...unfinishedRows(core.ledger), ...over];
   const wanted = rows.filter((row) => engagement === undefined || row.engagement === engagement);
   const now = core.clock.now();
+  const workers = liveWorkers(core);
   return {
-    transfers: wanted.map((row) => summaryOf(row, now)),
-    workers: liveWorkers(core),
+    transfers: wanted.map((row) => summary(row, now, workers.length > 0)),
+    workers,
     bytesPerSecond: keptLimit(core.ledger),
   };
 }
