@@ -1,10 +1,15 @@
+import { setImmediate } from "node:timers/promises";
 import type { FileRecord } from "../../src-contract/manifest.ts";
+import type { CancelSignal } from "../../src-contract/progress.ts";
+import { throwIfCancelled } from "../failing.ts";
 import { readManifest } from "../package/manifest-reader.ts";
 import type { RangeSource } from "../ports.ts";
 import type { Db } from "./database.ts";
 
 /** Rows per transaction: other processes get their turn in between. */
 const FILES_PER_COMMIT = 20_000;
+/** Paths that a search looks at in one go: some hundredths of a second. */
+const PATHS_PER_STEP = 10_000;
 
 /**
  * Puts a manifest's files into the catalog unless they are there. Files are indexed when first asked for, not when a package is
@@ -15,6 +20,7 @@ export async function indexFiles(
   packageId: string,
   manifestSource: string | RangeSource,
   onFiles: (files: number) => void,
+  signal?: CancelSignal,
 ): Promise<void> {
   if (isIndexed(catalog, packageId)) return;
   const insert = catalog.prepare(
@@ -32,7 +38,7 @@ export async function indexFiles(
     pending = [];
     onFiles(ordinal);
   };
-  const manifest = await readManifest(manifestSource);
+  const manifest = await readManifest(manifestSource, { signal });
   for await (const batch of manifest.batches()) {
     if (batch.list !== "files") continue;
     pending.push(...batch.entries);
@@ -47,28 +53,70 @@ export function isIndexed(catalog: Db, packageId: string): boolean {
   return state.get(packageId)?.indexed !== 0;
 }
 
+interface FilePage {
+  readonly total: number;
+  readonly files: readonly FileRecord[];
+}
+
 /** One page of a package's files in archive order; `search` is part of a path, compared without regard to case. */
-export function pageOfFiles(
+export async function pageOfFiles(
   catalog: Db,
   packageId: string,
   query: { readonly search?: string | undefined; readonly offset: number; readonly limit: number },
-): { readonly total: number; readonly files: readonly FileRecord[] } {
-  const search = query.search === undefined || query.search === "" ? null : fold(query.search);
-  catalog.function("fold", { deterministic: true }, (path: unknown) => fold(String(path)));
-  const where = search === null ? "package_id = ?" : "package_id = ? AND instr(fold(path), ?) > 0";
-  const values = search === null ? [packageId] : [packageId, search];
-  const total = catalog
-    .prepare<unknown[], { n: number }>(`SELECT count(*) AS n FROM files WHERE ${where}`)
-    .get(...values);
+  signal?: CancelSignal,
+): Promise<FilePage> {
+  const { search, offset, limit } = query;
+  if (search !== undefined && search !== "")
+    return pageOfFound(catalog, packageId, { search, offset, limit }, signal);
+  const last = catalog
+    .prepare<[string], number | null>("SELECT max(ordinal) FROM files WHERE package_id = ?")
+    .pluck()
+    .get(packageId);
   const rows = catalog
-    .prepare<unknown[], { record: string }>(
-      `SELECT record FROM files WHERE ${where} ORDER BY ordinal LIMIT ? OFFSET ?`,
+    .prepare<[string, number, number], string>(
+      "SELECT record FROM files WHERE package_id = ? AND ordinal >= ? ORDER BY ordinal LIMIT ?",
     )
-    .all(...values, query.limit, query.offset);
-  return { total: total?.n ?? 0, files: rows.map((row) => JSON.parse(row.record) as FileRecord) };
+    .pluck()
+    .all(packageId, offset, limit);
+  return { total: (last ?? -1) + 1, files: rows.map((record) => JSON.parse(record) as FileRecord) };
 }
 
-/** SQLite folds ASCII only. */
+/** One pass over all paths, in steps between which others get their turn. */
+async function pageOfFound(
+  catalog: Db,
+  packageId: string,
+  { search, offset, limit }: { readonly search: string; readonly offset: number; readonly limit: number },
+  signal: CancelSignal | undefined,
+): Promise<FilePage> {
+  const wanted = fold(search);
+  const step = catalog
+    .prepare<[string, number, number], string>(
+      "SELECT path FROM files WHERE package_id = ? AND ordinal >= ? ORDER BY ordinal LIMIT ?",
+    )
+    .pluck();
+  const found: number[] = [];
+  let total = 0;
+  for (let first = 0; ; first += PATHS_PER_STEP) {
+    const paths = step.all(packageId, first, PATHS_PER_STEP);
+    if (paths.length === 0) break;
+    for (const [i, path] of paths.entries()) {
+      if (!fold(path).includes(wanted)) continue;
+      if (total >= offset && found.length < limit) found.push(first + i);
+      total++;
+    }
+    await setImmediate();
+    throwIfCancelled(signal);
+  }
+  const record = catalog
+    .prepare<[string, number], string>("SELECT record FROM files WHERE package_id = ? AND ordinal = ?")
+    .pluck();
+  const files = found.map((ordinal) => JSON.parse(record.get(packageId, ordinal) ?? "") as FileRecord);
+  return { total, files };
+}
+
+const ASCII = /^[\x20-\x7e]*$/;
+
+/** What is one name to a reader, however it is written. */
 function fold(text: string): string {
-  return text.normalize("NFC").toLowerCase();
+  return (ASCII.test(text) ? text : text.normalize("NFC")).toLowerCase();
 }

@@ -52,10 +52,10 @@ export async function filesOfPackage(
   const summary = resolvePackage(core, request.package);
   const { id, files } = summary;
   const manifest = await manifestToIndex(core, summary);
-  await indexFiles(core.catalog, id, manifest, (done) => {
+  const onFiles = (done: number) =>
     options.onProgress?.({ phase: "index", done, total: files, unit: "files" });
-  });
-  return pageOfFiles(core.catalog, id, request);
+  await indexFiles(core.catalog, id, manifest, onFiles, options.signal);
+  return pageOfFiles(core.catalog, id, request, options.signal);
 }
 
 async function manifestToIndex(

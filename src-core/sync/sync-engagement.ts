@@ -13,6 +13,7 @@ import type { StoredPackage } from "../vault/vault-keys.ts";
 import { openVaultByName } from "../vault/vault-registry.ts";
 import { learnPackage, type SyncPlace } from "./learn-package.ts";
 import { lookAtVault } from "./look-at-vault.ts";
+import { type SentPackages, sendQueued } from "./send-queued.ts";
 
 /** Packages that are learnt at once, where the vault stands so many: most of the time is spent waiting, and each takes about 16 MB. */
 const AT_ONCE = 6;
@@ -75,13 +76,17 @@ export async function syncEngagement(
     replaceProblems(core.catalog, engagement, run.problems, run.lookedAt);
   }
   const { stored } = run;
-  const problems = run.problems.toSorted((a, b) => (a.packageId < b.packageId ? -1 : 1));
-  const counts = { added: run.added.toSorted(), stored, problems: problems.length };
-  return { synced: { engagement, vault: vaultName, sent: 0, ...counts, failure }, problems };
+  const problems = [...run.sent.problems, ...run.problems].toSorted((a, b) =>
+    a.packageId < b.packageId ? -1 : 1,
+  );
+  const counts = { sent: run.sent.sent, added: run.added.toSorted(), stored, problems: problems.length };
+  return { synced: { engagement, vault: vaultName, ...counts, failure }, problems };
 }
 
 class Run {
+  sent: SentPackages = { sent: 0, problems: [] };
   readonly added: string[] = [];
+  /** What is wrong with packages in the vault. */
   readonly problems: VaultProblem[] = [];
   stored: number | null = null;
   lookedAt: Set<string> | "all" = new Set();
@@ -100,6 +105,11 @@ class Run {
   async go(): Promise<void> {
     const { signal } = this.#options;
     const opened = await openVaultByName(this.#core, this.#vaultName);
+    this.sent = await sendQueued(
+      this.#core,
+      { engagement: this.#engagement, vaultName: this.#vaultName },
+      this.#options,
+    );
     const most = Math.min(AT_ONCE, opened.lanes.most);
     const { lanes, retry } = pacing({ vault: opened, clock: this.#core.clock, lanes: most });
     const vault = withRetry(opened, retry, signal);

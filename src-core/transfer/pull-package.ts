@@ -30,6 +30,8 @@ export interface PullOptions {
   readonly db: Db;
   readonly engagement: string;
   readonly packageId: string;
+  /** The package that is meant, where it is known: another seal under its id is refused with OBJECT_CONFLICT. */
+  readonly packageDigest?: string | undefined;
   /** An existing folder. */
   readonly folder: string;
   readonly clock: Clock;
@@ -64,6 +66,14 @@ export async function pullPackage(options: PullOptions): Promise<PulledPackage> 
   const vault = withRetry(options.vault, pace.retry, signal);
   const { stored, object } = await findStored(vault, options.engagement, options.packageId, signal);
   const { seal, packageDigest, keys } = stored;
+  if (options.packageDigest !== undefined && packageDigest !== options.packageDigest) {
+    throw fail(
+      "OBJECT_CONFLICT",
+      `The vault ${vault.location} holds another seal of package ${seal.packageId} than is known here. Nothing was fetched.`,
+      "Nothing stored is ever rewritten: find out who put it there.",
+      { subject: seal.packageId, details: { stored: packageDigest, known: options.packageDigest } },
+    );
+  }
   const archive = join(options.folder, seal.archive);
   const plan = {
     direction: "pull",

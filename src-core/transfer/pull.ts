@@ -234,6 +234,7 @@ export async function fetchArchive(
       db: core.ledger,
       engagement: place.engagement,
       packageId: place.packageId,
+      packageDigest: place.packageDigest,
       folder: to,
       clock: core.clock,
       signal: options.signal,

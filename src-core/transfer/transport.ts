@@ -1,6 +1,7 @@
 import type { CallOptions } from "../../src-contract/progress.ts";
 import type { ParsedRequest, PushResult } from "../../src-contract/vault-api.ts";
 import { rememberArchive, rememberedArchive } from "../catalog/seen-archives.ts";
+import { clearGone } from "../catalog/vault-packages.ts";
 import type { Core } from "../core.ts";
 import { appendEvent } from "../custody/custody-log.ts";
 import { engagementById } from "../engagement/engagements.ts";
@@ -214,4 +215,5 @@ function recordStored(
       });
     })
     .immediate();
+  clearGone(core.catalog, packageId);
 }
