@@ -1,22 +1,33 @@
 import { readFile, stat } from "node:fs/promises";
+import type { CancelSignal } from "../../src-contract/progress.ts";
 import { asFailure, fail } from "../failing.ts";
 import type { RangeSource } from "../ports.ts";
 import { digestRange } from "../vault/pump-range.ts";
 import { startDigest } from "../vault/running-digest.ts";
 import { partRanges } from "./part-lanes.ts";
 
+interface DigestPartsOptions {
+  readonly signal?: CancelSignal | undefined;
+  readonly onBytes?: (bytes: number) => void;
+}
+
 /** SHA-256 hex of the whole and of each part, in one read. */
 export async function digestParts(
   source: RangeSource,
   partSize: number,
+  { signal, onBytes }: DigestPartsOptions = {},
 ): Promise<{ readonly whole: string; readonly parts: readonly string[] }> {
-  const whole = startDigest();
+  const whole = startDigest(source.size);
   try {
     const parts: string[] = [];
     for (const { offset, size } of partRanges(source.size, partSize)) {
       parts.push(
-        await digestRange(size, (at, bytes) => source.read(offset + at, bytes), {
-          also: (_at, bytes) => whole.update(bytes),
+        await digestRange(size, (at, bytes) => source.read(offset + at, bytes, signal), {
+          signal,
+          also: async (_at, bytes) => {
+            await whole.update(bytes);
+            onBytes?.(bytes.length);
+          },
         }),
       );
     }

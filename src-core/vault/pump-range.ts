@@ -139,7 +139,7 @@ interface DigestOptions {
 
 /** SHA-256 (lower-case hex) of `size` bytes that `read` delivers, computed off the calling thread. */
 export function digestRange(size: number, read: Step, options: DigestOptions = {}): Promise<string> {
-  return digestChunks((consume) => pumpRange(size, read, consume, options.signal), options.also);
+  return digestChunks(size, (consume) => pumpRange(size, read, consume, options.signal), options.also);
 }
 
 /** SHA-256 (lower-case hex) of a range of a stored object, streamed and computed off the calling thread. */
@@ -149,11 +149,15 @@ export function digestStored(
   { offset, size }: { readonly offset: number; readonly size: number },
   { also, signal }: DigestOptions = {},
 ): Promise<string> {
-  return digestChunks((consume) => vault.readRange(object, offset, size, consume, signal), also);
+  return digestChunks(size, (consume) => vault.readRange(object, offset, size, consume, signal), also);
 }
 
-async function digestChunks(run: (consume: Step) => Promise<void>, also: Step | undefined): Promise<string> {
-  const digest = startDigest();
+async function digestChunks(
+  size: number,
+  run: (consume: Step) => Promise<void>,
+  also: Step | undefined,
+): Promise<string> {
+  const digest = startDigest(size);
   try {
     await run((at, bytes) => both(digest.update(bytes), also?.(at, bytes) ?? Promise.resolve()));
     return await digest.hex();

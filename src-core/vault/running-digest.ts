@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { type FailureError, threadDied } from "../failing.ts";
@@ -6,7 +7,10 @@ import type { DigestAnswer, DigestStep } from "./digest-worker.ts";
 /** Transfers hash at most this many streams at once; more threads would only take cores from the rest of the program. */
 const MAX_THREADS = 2;
 
-/** A SHA-256 that is computed in a worker thread. */
+/** Up to so many bytes are hashed by the calling thread: 2 ms, where a thread takes fifty to start. */
+const WORTH_A_THREAD = 2 * 1024 * 1024;
+
+/** A SHA-256 that is computed in a worker thread, unless it is of few bytes. */
 export interface RunningDigest {
   /**
    * Adds bytes; they must not change until the promise settles. Views of a SharedArrayBuffer are not copied (`sharedBytes`).
@@ -68,7 +72,16 @@ class DigestThread {
 const threads: DigestThread[] = [];
 let digests = 0;
 
-export function startDigest(): RunningDigest {
+/** A digest of about `size` bytes. */
+export function startDigest(size: number): RunningDigest {
+  if (size <= WORTH_A_THREAD) {
+    const hash = createHash("sha256");
+    return {
+      update: async (bytes) => void hash.update(bytes),
+      hex: async () => hash.digest("hex"),
+      drop: async () => undefined,
+    };
+  }
   const id = digests++;
   const slot = id % Math.min(MAX_THREADS, availableParallelism());
   let thread = threads[slot];
