@@ -138,7 +138,7 @@ async function takeManifest(
   signal: CancelSignal | undefined,
 ): Promise<{ readonly header: ManifestHeader; readonly manifestSize: number }> {
   const file = join(scratch, `${found.packageId}.json`);
-  await pullManifest(vault, stored, file, signal, found.manifest);
+  await pullManifest(vault, stored, file, { signal, listed: found.manifest });
   try {
     const source = await openFileSource(file);
     try {
