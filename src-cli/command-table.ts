@@ -16,6 +16,7 @@ export const GROUPS: Readonly<Record<string, string>> = {
   package: "Evidence sealed into packages: build, look at, store, hand over",
   manifest: "The list of files in a package",
   transfers: "What is on its way to or from vaults: look, pause, resume, cancel",
+  artifact: "Single files of an audit, by its phases: put, get, list",
   vault: "Places where packages are kept",
   "vault add": "Add a vault",
 };
@@ -142,6 +143,21 @@ export const COMMANDS: readonly CommandEntry[] = [
     words: "vault set-credentials",
     summary: "Replace the credentials of an S3 vault",
     load: () => import("./commands/vault-set-credentials.ts"),
+  },
+  {
+    words: "artifact put",
+    summary: "Store a file, or standard input, with an audit",
+    load: () => import("./commands/artifact-put.ts"),
+  },
+  {
+    words: "artifact get",
+    summary: "Fetch a file of an audit and check it",
+    load: () => import("./commands/artifact-get.ts"),
+  },
+  {
+    words: "artifact ls",
+    summary: "List the files of an audit",
+    load: () => import("./commands/artifact-ls.ts"),
   },
   { words: "vault list", summary: "List all vaults", load: () => import("./commands/vault-list.ts") },
   {

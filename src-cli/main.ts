@@ -51,6 +51,7 @@ const exitCode = await run(process.argv.slice(2), {
       ...(credentials === undefined ? {} : { credentials }),
     });
   },
+  input: () => process.stdin,
   askSecret: async (prompt, withoutTerminal) => {
     const { askSecret } = await import("./ask-secret.ts");
     return await askSecret(prompt, secretTerminal, withoutTerminal);

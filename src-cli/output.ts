@@ -9,6 +9,11 @@ export interface TextStream {
   on(event: "error", listener: (error: Error) => void): unknown;
 }
 
+/** Standard output: results are text, but for an artifact's bytes. */
+export interface ResultStream extends TextStream {
+  write(result: string | Uint8Array, done: (error?: Error | null) => void): boolean;
+}
+
 /** Standard output could not be written: a full disk behind a redirection, a terminal that went away. */
 export class OutputError extends Error {
   readonly failure: Failure;
@@ -34,10 +39,10 @@ function systemCode(error: Error): unknown {
  */
 export class Output {
   readonly errors: TextStream;
-  readonly #results: TextStream;
+  readonly #results: ResultStream;
   #closed = false;
 
-  constructor(results: TextStream, errors: TextStream) {
+  constructor(results: ResultStream, errors: TextStream) {
     this.#results = results;
     this.errors = errors;
     // The callback of each write tells what happened; the listener keeps the event from ending the process.
@@ -61,10 +66,19 @@ export class Output {
 
   /** Writes results. Throws OutputError when they cannot be written for another reason than a reader that left. */
   async result(text: string): Promise<void> {
+    await this.#write(text);
+  }
+
+  async #write(result: string | Uint8Array): Promise<void> {
     if (this.#closed) return;
-    const error = await write(this.#results, text);
+    const error = await write(this.#results, result);
     if (error === null || this.#noteClosed(error)) return;
     throw new OutputError(error);
+  }
+
+  /** As `result`, for bytes that are no text. */
+  async bytes(bytes: Uint8Array): Promise<void> {
+    await this.#write(bytes);
   }
 
   /** Writes a note for the person. Where standard error itself cannot be written there is nobody left to tell. */
@@ -80,7 +94,7 @@ export class Output {
   }
 }
 
-function write(stream: TextStream, text: string): Promise<Error | null> {
+function write(stream: ResultStream, text: string | Uint8Array): Promise<Error | null> {
   return new Promise((resolve) => {
     stream.write(text, (error) => resolve(error ?? null));
   });

@@ -39,8 +39,8 @@ function textStream(options: StreamOptions = {}): TextStream & { text: string } 
     text: "",
     isTTY: options.isTTY ?? false,
     columns: options.columns ?? 80,
-    write(text: string, done: (error?: Error | null) => void) {
-      if (options.error === undefined) stream.text += text;
+    write(text: string | Uint8Array, done: (error?: Error | null) => void) {
+      if (options.error === undefined) stream.text += Buffer.from(text).toString();
       done(options.error ?? null);
       return true;
     },
@@ -55,6 +55,8 @@ interface RunOptions {
   readonly err?: StreamOptions;
   readonly env?: NodeJS.ProcessEnv;
   readonly secret?: string;
+  /** What stands on standard input. */
+  readonly input?: string;
   readonly storeSecret?: Outcome<StoreSecret>;
 }
 
@@ -76,6 +78,9 @@ export async function strongroom(argv: readonly string[], options: RunOptions = 
     openVault: async (_first, given) => {
       credentials = given;
       return { ok: true, value: options.vault ?? fakeVault({}) };
+    },
+    input: async function* () {
+      yield Buffer.from(options.input ?? "");
     },
     askSecret: async () => ({ ok: true, value: options.secret ?? "" }),
     askStoreSecret: async (wanted) => {

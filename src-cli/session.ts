@@ -23,6 +23,8 @@ export interface Surroundings {
   readonly now: () => number;
   /** `first` is the call that will come; `credentials` (`env`, `profile:NAME`) is where S3 vaults get theirs in this run. */
   readonly openVault: (first: RequestName, credentials: string | undefined) => Promise<Outcome<OpenedVault>>;
+  /** Standard input; it is opened only when it is read. */
+  readonly input: () => AsyncIterable<Uint8Array>;
   /** Asks for a secret on the terminal without showing it. */
   readonly askSecret: (prompt: string, withoutTerminal: Failure) => Promise<Outcome<string>>;
   /** Asks on the terminal, or reads standard input where that is none. */

@@ -24,6 +24,20 @@ export const vaultNameSchema = z
     "use 1 to 63 of A-Z, a-z, 0-9, '.', '_' and '-', beginning with a letter or digit",
   );
 
+export const NOT_UNICODE = "must be valid Unicode";
+
+/** String.prototype.isWellFormed, which the oldest browsers of the faces do not have. */
+export function isWellFormed(text: string): boolean {
+  return !/\p{Surrogate}/u.test(text);
+}
+
+/** A file or folder of this device. */
+export const localPathSchema = z
+  .string()
+  .min(1, "must not be empty")
+  .refine((path) => !path.includes("\0"), "must not hold a NUL character")
+  .refine((path) => isWellFormed(path), NOT_UNICODE);
+
 /** A package id is a UUID of version 7 (RFC 9562, section 5.7), in lower case. */
 export const packageIdSchema = z
   .string()

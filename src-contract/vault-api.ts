@@ -1,11 +1,15 @@
 import { z } from "zod";
+import { type ArtifactApi, artifactRequestSchemas } from "./artifacts.ts";
 import type { Failure, Outcome } from "./failure.ts";
 import type { Finding, SignatureCheck, VerificationReport } from "./findings.ts";
 import type { FileRecord, ManifestHeader } from "./manifest.ts";
 import {
   bucketSchema,
   engagementIdSchema,
+  isWellFormed,
   keyPrefixSchema,
+  localPathSchema,
+  NOT_UNICODE,
   packageNameSchema,
   phaseSchema,
   retentionClassSchema,
@@ -22,27 +26,15 @@ import {
 } from "./transfers.ts";
 
 const EMPTY = "must not be empty";
-const NOT_UNICODE = "must be valid Unicode";
 const atMost = (longest: number) => `must have at most ${longest} characters`;
 
 /** A package id, whole or shortened to a unique prefix of at least four characters. */
 const packageRefSchema = z
   .string()
   .regex(/^[0-9a-f][0-9a-f-]{3,35}$/i, "must be a package id, or its first characters (four or more)");
-const localPathSchema = z
-  .string()
-  .min(1, EMPTY)
-  .refine((path) => !path.includes("\0"), "must not hold a NUL character")
-  .refine((path) => isWellFormed(path), NOT_UNICODE);
-
 /** Free text: no half characters, which no file of a package can hold. */
 const textSchema = (longest: number) =>
   z.string().trim().min(1, EMPTY).max(longest, atMost(longest)).refine(isWellFormed, NOT_UNICODE);
-
-/** String.prototype.isWellFormed, which the oldest browsers of the faces do not have. */
-function isWellFormed(text: string): boolean {
-  return !/\p{Surrogate}/u.test(text);
-}
 
 export const EXPORT_FORMATS = ["json", "csv", "sha256sum", "bagit", "html"] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
@@ -145,6 +137,7 @@ export const requestSchemas = {
     limit: bandwidthSchema.optional(),
   }),
   ...transferRequestSchemas,
+  ...artifactRequestSchemas,
   packageImport: z.strictObject({ path: localPathSchema }),
   packageHandover: z.strictObject({ package: packageRefSchema, to: localPathSchema }),
   verify: z.strictObject({
@@ -368,7 +361,7 @@ export interface BackupResult {
 }
 
 /** The whole product in one interface; every face and every transport satisfies it. */
-export interface VaultApi extends TransferApi {
+export interface VaultApi extends TransferApi, ArtifactApi {
   engagementCreate(request: Request<"engagementCreate">): Promise<Outcome<Engagement>>;
   engagementSetVault(request: Request<"engagementSetVault">): Promise<Outcome<Engagement>>;
   engagementList(request: Request<"engagementList">): Promise<Outcome<readonly Engagement[]>>;

@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import type { ArtifactApi } from "../src-contract/artifacts.ts";
 import type { Failure, Outcome } from "../src-contract/failure.ts";
 import type { CallOptions } from "../src-contract/progress.ts";
 import type { TransferApi } from "../src-contract/transfers.ts";
@@ -168,6 +169,7 @@ function calls(core: Core): OpenedVault {
       return queuePush(core, request);
     }),
     ...transferCalls(core),
+    ...artifactCalls(core),
     packageImport: method(core, "packageImport", async (request, options) => {
       const { importPackage } = await import("./package/import-package.ts");
       return importPackage(core, request, options);
@@ -208,6 +210,26 @@ function calls(core: Core): OpenedVault {
       return restoreBackup(core, request, options, warn);
     }),
     close: async () => closeCore(core),
+  };
+}
+
+/** The streams that come with a call are no part of its options elsewhere. */
+function artifactCalls(core: Core): ArtifactApi {
+  return {
+    artifactPut: (request, options = {}) =>
+      method(core, "artifactPut", async (parsed, own, warn) => {
+        const { putArtifact } = await import("./artifact/put-artifact.ts");
+        return putArtifact(core, parsed, { ...options, ...own }, warn);
+      })(request, options),
+    artifactGet: (request, options = {}) =>
+      method(core, "artifactGet", async (parsed, own, warn) => {
+        const { getArtifact } = await import("./artifact/get-artifact.ts");
+        return getArtifact(core, parsed, { ...options, ...own }, warn);
+      })(request, options),
+    artifactList: method(core, "artifactList", async (request, options) => {
+      const { listArtifacts } = await import("./artifact/list-artifacts.ts");
+      return listArtifacts(core, request, options);
+    }),
   };
 }
 

@@ -8,6 +8,8 @@ const EVENT_TYPES = [
   "package-stored",
   "package-pulled",
   "package-imported",
+  "artifact-stored",
+  "artifact-fetched",
   "fixity-checked",
   "handed-over",
   "backup-made",

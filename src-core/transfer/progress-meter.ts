@@ -12,14 +12,15 @@ export interface ByteMeter {
 
 export function byteMeter(
   phase: Progress["phase"],
-  total: number,
+  total: number | undefined,
   subject: string,
   clock: Clock,
   onProgress: ((progress: Progress) => void) | undefined,
 ): ByteMeter {
   let done = 0;
   let reported = Number.NEGATIVE_INFINITY;
-  const report = () => onProgress?.({ phase, done, total, unit: "bytes", subject });
+  const report = () =>
+    onProgress?.({ phase, done, ...(total === undefined ? {} : { total }), unit: "bytes", subject });
   return {
     add(bytes) {
       done += bytes;

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { createFolderVault } from "./folder-vault.ts";
-import { describeStreams } from "./stream-contract.ts";
+import { describeStreams } from "./stream-fixtures.ts";
 import { scratch } from "./vault-fixtures.ts";
 
 describeStreams("a vault in a folder", async () => {

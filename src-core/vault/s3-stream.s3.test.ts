@@ -2,7 +2,7 @@ import { HeadObjectCommand } from "@aws-sdk/client-s3";
 import { expect, test } from "vitest";
 import { freshBucket, testStore } from "../../e2e/support/test-store.ts";
 import { openTestVault, s3Place, settingsFor } from "./s3-fixtures.ts";
-import { describeStreams } from "./stream-contract.ts";
+import { describeStreams } from "./stream-fixtures.ts";
 import { collect } from "./vault-fixtures.ts";
 
 describeStreams("a vault in S3 of which nothing is known", async () =>
