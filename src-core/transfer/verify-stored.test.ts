@@ -47,7 +47,7 @@ async function stored() {
     clock,
     remembered: null,
     knownStored: false,
-    manifestFile: null,
+    manifest: null,
     known: true,
   };
   const dispose = () => {

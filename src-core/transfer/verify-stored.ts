@@ -1,18 +1,16 @@
-import type { Finding, SignatureCheck } from "../../src-contract/findings.ts";
-import { verifySignature } from "../custody/signature.ts";
+import type { Finding } from "../../src-contract/findings.ts";
 import { asFailure } from "../failing.ts";
 import { readManifest } from "../package/manifest-reader.ts";
-import type { ObjectInfo, Vault } from "../ports.ts";
-import { isKeySegment } from "../vault/folder-root.ts";
+import type { ObjectInfo, RangeSource, Vault } from "../ports.ts";
 import { digestStored } from "../vault/pump-range.ts";
-import { keysOfSeal, type PackageKeys } from "../vault/vault-keys.ts";
-import { sealFinding } from "../verify/seal-rules.ts";
+import { keysOfSeal, type PackageKeys, signatureName } from "../vault/vault-keys.ts";
+import { checkEnvelopes } from "../verify/check-signatures.ts";
 import { confirmedDigest } from "./confirmed-digest.ts";
 import { type DamagedPart, damagedParts } from "./end-check.ts";
 import { type ByteRange, type FilesInRange, filesInRanges } from "./files-in-ranges.ts";
 import { pacing } from "./pacing.ts";
 import { byteMeter } from "./progress-meter.ts";
-import { openStoredArchive } from "./pull-package.ts";
+import { LARGEST_SIGNATURE, openStoredArchive } from "./pull-package.ts";
 import { retrying } from "./retry.ts";
 import { withRetry } from "./steady-vault.ts";
 import { readSmallObject } from "./stored-seal.ts";
@@ -24,11 +22,9 @@ import {
   storedFinding,
 } from "./stored-verdict.ts";
 
-const LARGEST_SIGNATURE = 1024 * 1024;
-
 export interface VerifyQuestion extends StoredQuestion {
   /** A manifest.json on this device that was held against the seal, to name files of damaged parts; null when there is none. */
-  readonly manifestFile: string | null;
+  readonly manifest: string | RangeSource | null;
   /** Whether this device has seen before that the digests in the manifests are those of the files. */
   readonly known: boolean;
 }
@@ -148,23 +144,16 @@ class Look {
   }
 
   /** As a folder's signatures are checked; whose keys they are is not judged here. */
-  async signatures(): Promise<{
-    readonly signatures: readonly SignatureCheck[];
-    readonly findings: readonly Finding[];
-  }> {
+  async signatures(): Promise<ReturnType<typeof checkEnvelopes>> {
     const { packageDigest, signal } = this.#question;
-    const signatures: SignatureCheck[] = [];
-    const findings: Finding[] = [];
+    const envelopes: { readonly name: string; readonly bytes: Uint8Array }[] = [];
     for await (const { key } of this.#vault.list(this.#keys.signaturesPrefix)) {
-      const name = key.slice(this.#keys.signaturesPrefix.length);
-      if (!isKeySegment(name) || name.includes("/") || !name.endsWith(".dsse.json")) continue;
+      const name = signatureName(key.slice(this.#keys.prefix.length));
+      if (name === null) continue;
       const found = await readSmallObject(this.#vault, key, LARGEST_SIGNATURE, signal);
-      if (found === null) continue;
-      const { check, problem } = verifySignature(name, found.bytes ?? new Uint8Array(), packageDigest);
-      signatures.push(check);
-      if (problem !== null) findings.push(sealFinding("SIGNATURE", { path: name, what: problem }));
+      if (found !== null) envelopes.push({ name, bytes: found.bytes ?? new Uint8Array() });
     }
-    return { signatures, findings };
+    return checkEnvelopes(envelopes, packageDigest);
   }
 
   async archive(soundManifest: ObjectInfo | null): Promise<ArchiveVerdict> {
@@ -219,9 +208,9 @@ class Look {
     ranges: readonly ByteRange[],
     soundManifest: ObjectInfo | null,
   ): Promise<readonly FilesInRange[] | null> {
-    const { manifestFile, signal } = this.#question;
+    const { manifest, signal } = this.#question;
     const source =
-      manifestFile ?? (soundManifest === null ? null : openStoredArchive(this.#vault, soundManifest));
+      manifest ?? (soundManifest === null ? null : openStoredArchive(this.#vault, soundManifest));
     if (source === null) return null;
     try {
       return await filesInRanges(await readManifest(source, signal === undefined ? {} : { signal }), ranges);

@@ -5,12 +5,8 @@ import { findPackages } from "../catalog/package-rows.ts";
 import { rememberArchive, rememberedArchive } from "../catalog/seen-archives.ts";
 import type { Core } from "../core.ts";
 import { asFailure } from "../failing.ts";
-import {
-  type LocalPackage,
-  loadPackage,
-  requireSealedManifest,
-  resolvePackage,
-} from "../package/package-store.ts";
+import { type LocalPackage, requireSealedManifest, resolvePackage } from "../package/package-store.ts";
+import type { RangeSource } from "../ports.ts";
 import { attestStored } from "../transfer/attest-stored.ts";
 import { locatePackage } from "../transfer/package-source.ts";
 import type { StoredVerdict } from "../transfer/stored-verdict.ts";
@@ -29,7 +25,7 @@ export async function verifyRemote(
   started: string,
   options: CallOptions,
 ): Promise<VerificationReport> {
-  const { seal, sealFromVault, manifestFile, storedIn } = await sealToTrust(core, request.target);
+  const { seal, sealFromVault, manifest, storedIn } = await sealToTrust(core, request.target);
   const { name, vault } = await vaultOfPackage(core, seal.seal);
   const { packageId } = seal.seal;
   const place = { packageId, vault: name, packageDigest: seal.digest };
@@ -45,7 +41,7 @@ export async function verifyRemote(
   };
   const remembered = rememberedArchive(core.ledger, place);
   const verdict: StoredVerdict = request.full
-    ? await verifyStored({ ...question, manifestFile, known: isKnown(core, seal) })
+    ? await verifyStored({ ...question, manifest, known: isKnown(core, seal) })
     : await attestStored({
         ...question,
         remembered,
@@ -71,25 +67,23 @@ export async function verifyRemote(
 interface TrustedSeal {
   readonly seal: Pick<FoundSeal, "seal" | "bytes" | "digest">;
   readonly sealFromVault: boolean;
-  /** manifest.json on this device, when it is there and the sealed one. */
-  readonly manifestFile: string | null;
+  /** manifest.json as it was sealed, where this device has it. */
+  readonly manifest: string | RangeSource | null;
   /** The vault in which this device knows the package to be. */
   readonly storedIn: string | null;
 }
 
-/** No request is made for a package whose seal is on this device. */
+/** No request is made for a package whose seal is on this device, or was brought by a sync. */
 async function sealToTrust(core: Core, ref: string): Promise<TrustedSeal> {
-  const known =
-    findPackages(core.catalog, ref.toLowerCase(), 1).length > 0 ? resolvePackage(core, ref) : null;
-  const storedIn = known?.storedIn ?? null;
-  if (known === null || known.holding === "remote") {
-    const { seal, sealBytes, packageDigest } = await locatePackage(core, ref);
-    const found = { seal, bytes: Buffer.from(sealBytes), digest: packageDigest };
-    return { seal: found, sealFromVault: true, manifestFile: null, storedIn };
-  }
-  const local = await loadPackage(core, known.id);
-  const found = { seal: local.seal, bytes: local.sealBytes, digest: local.packageDigest };
-  return { seal: found, sealFromVault: false, manifestFile: await soundManifest(local), storedIn };
+  const place = await locatePackage(core, ref, "manifest");
+  const { seal, sealBytes, packageDigest, packageId, local } = place;
+  const known = findPackages(core.catalog, packageId, 1).length > 0;
+  return {
+    seal: { seal, bytes: Buffer.from(sealBytes), digest: packageDigest },
+    sealFromVault: local === null,
+    manifest: local === null ? place.manifest : await soundManifest(local),
+    storedIn: known ? resolvePackage(core, packageId).storedIn : null,
+  };
 }
 
 async function soundManifest(local: LocalPackage): Promise<string | null> {
