@@ -1,6 +1,6 @@
 import { bandwidthSchema } from "../../src-contract/transfers.ts";
 import type { Db } from "../catalog/database.ts";
-import { systemCode } from "../failing.ts";
+import { asFailure } from "../failing.ts";
 import { Bandwidth } from "./bandwidth.ts";
 
 const NAME = "bytes-per-second";
@@ -37,7 +37,8 @@ export async function withBandwidth<T>(
       if (limit !== bandwidth.rate) bandwidth.rate = limit;
     } catch (error) {
       // What cannot be read now is read the next time.
-      if (systemCode(error)?.startsWith("SQLITE_") !== true) throw error;
+      if (!ledger.open) clearInterval(look);
+      else if (asFailure(error).failure.code === "INTERNAL") throw error;
     }
   }, LOOK_MS);
   look.unref();

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Failure } from "../../src-contract/failure.ts";
 import { type Db, databaseFailure, withoutSync } from "../catalog/database.ts";
-import { fail, systemCode } from "../failing.ts";
+import { asFailure, fail } from "../failing.ts";
 import type { Clock, StoredPart, UploadRef } from "../ports.ts";
 import { BEAT_MS } from "./lease-holder.ts";
 
@@ -110,6 +110,11 @@ export class TransferLease {
 
   get id(): string {
     return this.found.id;
+  }
+
+  /** Whether the ledger was closed, and the work with it. */
+  get isClosed(): boolean {
+    return !this.#db.open;
   }
 
   advance(state: TransferState): void {
@@ -301,8 +306,8 @@ export class TransferLease {
     try {
       withoutSync(this.#db, () => this.#db.prepare(sql).run(...values, this.id, this.#token));
     } catch (error) {
-      if (!this.#db.open) clearInterval(this.#beat);
-      else if (systemCode(error)?.startsWith("SQLITE_") !== true) throw error;
+      if (this.isClosed) clearInterval(this.#beat);
+      else if (asFailure(error).failure.code === "INTERNAL") throw error;
     }
   }
 }

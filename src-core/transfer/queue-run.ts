@@ -39,8 +39,8 @@ export async function underLease<T>(
   signal?.addEventListener("abort", onAbort, { once: true });
   const teller = new Teller(lease, clock);
   const look = setInterval(() => {
-    if (isAsked(lease)) stop.abort();
-    teller.tell();
+    if (lease.isClosed || isAsked(lease)) stop.abort();
+    else teller.tell();
   }, LOOK_MS);
   look.unref();
   try {
@@ -85,9 +85,12 @@ class Teller {
     this.#clock = clock;
   }
 
-  /** Bytes that move show that what was waited for is over. */
+  /** More bytes show that what was waited for is over; fewer, that some have to be moved again. */
   moved(bytesDone: number): void {
-    if (bytesDone !== this.#note?.bytesDone) this.#note = { bytesDone, waiting: null };
+    const before = this.#note;
+    if (bytesDone === before?.bytesDone) return;
+    const waiting = before !== null && bytesDone < (before.bytesDone ?? 0) ? before.waiting : null;
+    this.#note = { bytesDone, waiting };
   }
 
   /** The same policy; what it waits out is told. */
@@ -100,7 +103,7 @@ class Teller {
         policy.onWait?.(failure);
       },
       sleep: (ms, signal) => {
-        if (last !== null) this.#waits(last, this.#clock.now() + ms);
+        if (last !== null) this.#waits(last, Math.round(this.#clock.now() + ms));
         return policy.sleep(ms, signal);
       },
     };

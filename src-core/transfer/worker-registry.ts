@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { WorkerSummary } from "../../src-contract/transfers.ts";
 import type { Core } from "../core.ts";
-import { fail, systemCode } from "../failing.ts";
+import { asFailure, fail } from "../failing.ts";
 import { rfc3339FromMs } from "../package/times.ts";
 import { BEAT_MS, isAlive, leaseHolderSchema, thisProcess } from "./lease-holder.ts";
 
@@ -62,7 +62,8 @@ export function registerAgent(core: Core): Registered {
       ledger.prepare("UPDATE workers SET beat = ? WHERE id = ?").run(clock.now(), id);
     } catch (error) {
       // A beat that cannot be written now is written by the next one.
-      if (systemCode(error)?.startsWith("SQLITE_") !== true) throw error;
+      if (!ledger.open) clearInterval(heart);
+      else if (asFailure(error).failure.code === "INTERNAL") throw error;
     }
   }, BEAT_MS);
   heart.unref();
