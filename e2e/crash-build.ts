@@ -78,5 +78,6 @@ export async function buildScenario(mode: "copy" | "reference"): Promise<Scenari
       await look();
     },
     end: audit,
+    close: () => desk.close(),
   };
 }

@@ -7,38 +7,62 @@ import {
   digestsBelow,
   equip,
   inStates,
+  isPassed,
   must,
   PACKAGE_NAME,
   type Scenario,
   Snapshot,
+  sealOf,
 } from "./crash-scenario.ts";
+import type { CrashVault } from "./crash-vault.ts";
 import { Desk } from "./run-cli.ts";
 
 const SEAL = `${PACKAGE_NAME}.seal.json`;
 const SIGNATURES = `${PACKAGE_NAME}.signatures`;
 
+export interface PullScenarioOptions {
+  readonly as: "bag" | "tar";
+  /**
+   * Where the package's bytes come from: its vault, of a package that was sealed by reference or that another device has sealed and holds; or
+   * this device, which holds it and has not pushed it.
+   */
+  readonly from: "vault" | "vault of another device" | "device";
+  readonly vault: CrashVault;
+  readonly diskBytes?: number;
+}
+
 /** Fetching, killed: what has its final name is whole, and the same command ends with all of it and nothing else. */
-export async function pullScenario(as: "bag" | "tar", from: "vault" | "device"): Promise<Scenario> {
-  const desk = await Desk.open();
-  await equip(desk);
-  // Sealed by reference, the package is held by its vault alone; a copy is on this device, and then not pushed.
-  const id = (await must(desk, ...buildArgs(from === "vault" ? "reference" : "copy"))).out.trim();
-  if (from === "vault") await must(desk, "package", "push", id);
+export async function pullScenario(options: PullScenarioOptions): Promise<Scenario> {
+  const { as, from, vault, diskBytes } = options;
+  const sealer = await Desk.open();
+  await equip(sealer, { engage: vault.engage, diskBytes });
+  const id = (await must(sealer, ...buildArgs(from === "vault" ? "reference" : "copy"))).out.trim();
+  if (from !== "device") await must(sealer, "package", "push", id);
+  const desk = from === "vault of another device" ? await Desk.open() : sealer;
+  if (desk !== sealer) await vault.engage(desk);
   const snapshot = await Snapshot.of(desk, "home");
   const to = desk.path("review");
   const name = as === "bag" ? PACKAGE_NAME : `${PACKAGE_NAME}.tar`;
   const args = ["package", "pull", id, "--to", to, "--as", as];
-  const trace = await traceSteps(desk, args);
+  const trace = await traceSteps(desk, args, vault.proxy);
   const whole = await digestsBelow(to);
-  await snapshot.restore();
+  const passed = PULL_STATES.filter(isPassed);
+  const fetched = from !== "device";
+  // What is fetched from a vault is checked part by part as it lands, and as a whole by the pull that it is part of.
+  const states = [
+    ...inStates("pull", ...passed),
+    ...(fetched ? inStates("fetch", ...passed.filter((state) => state !== "checking")) : []),
+  ];
 
   return {
     work: "pull",
     name: `pull ${as} from ${from}`,
     args,
-    states: from === "vault" ? inStates("pull", ...PULL_STATES.filter((state) => state !== "failed")) : [],
-    lasting: from === "vault" ? inStates("pull", "receiving", "publishing") : [],
+    states,
+    lasting: fetched ? inStates("fetch", "receiving") : inStates("pull", "receiving", "checking"),
     desk,
+    proxy: vault.proxy,
+    seal: await sealOf(sealer, id),
     trace,
     begin: async () => {
       await snapshot.restore();
@@ -60,5 +84,9 @@ export async function pullScenario(as: "bag" | "tar", from: "vault" | "device"):
       await must(desk, "verify", desk.path("review", name));
     },
     end: async () => undefined,
+    close: async () => {
+      await vault.close();
+      for (const each of new Set([desk, sealer])) await each.close();
+    },
   };
 }

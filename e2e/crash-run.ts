@@ -5,14 +5,19 @@ import { setImmediate, setTimeout } from "node:timers/promises";
 import Database from "better-sqlite3";
 import { stateReader } from "./crash-journal.ts";
 import type { Desk, Finished } from "./run-cli.ts";
+import type { RuleOptions } from "./support/fault.ts";
+import type { Exchange } from "./support/fault-exchange.ts";
+import type { FaultProxy } from "./support/fault-proxy.ts";
 
 /**
  * When to end a process: at a step of a journal state, from within (crash-hook.ts); as soon as another process sees the state in the
- * ledger; or after so many milliseconds, whatever it does then.
+ * ledger; at the nth request to its store, counted from 1, once that has arrived and is not executed, or once it was executed and is not
+ * answered; or after so many milliseconds, whatever it does then.
  */
 export type Moment =
   | { readonly how: "step"; readonly step: string }
   | { readonly how: "seen"; readonly state: string }
+  | { readonly how: "request"; readonly nth: number; readonly when: "arrived" | "executed" }
   | { readonly how: "random"; readonly after: number };
 
 export interface Killed extends Finished {
@@ -54,21 +59,37 @@ async function killLater(child: ChildProcess, milliseconds: number): Promise<voi
   child.kill("SIGKILL");
 }
 
-/** Runs a command and ends it with SIGKILL at a moment. */
-export async function killAt(desk: Desk, args: readonly string[], moment: Moment): Promise<Killed> {
-  let pid = 0;
+/** The rule of a proxy that ends a process at a request. */
+function killingRule(
+  { nth, when }: { nth: number; when: "arrived" | "executed" },
+  kill: () => void,
+): RuleOptions {
+  if (when === "arrived") return { nth, before: kill, fault: { kind: "black-hole" } };
+  return { nth, fault: { kind: "rewrite", change: kill } };
+}
+
+/** Runs a command and ends it with SIGKILL at a moment; for one at a request, `proxy` is what the command takes for its store. */
+export async function killAt(
+  desk: Desk,
+  args: readonly string[],
+  moment: Moment,
+  proxy?: FaultProxy,
+): Promise<Killed> {
+  let running: ChildProcess | undefined;
+  if (moment.how === "request") proxy?.rule(killingRule(moment, () => void running?.kill("SIGKILL")));
   const env = moment.how === "step" ? hooked({ STRONGROOM_CRASH_AT: moment.step }) : {};
   const finished = await desk.run(args, {
     env,
     onStart: async (child) => {
-      pid = child.pid ?? 0;
+      running = child;
       if (moment.how === "seen") await killWhenSeen(desk, child, moment.state);
       if (moment.how === "random") await killLater(child, moment.after);
     },
   });
+  proxy?.clearRules();
   if (finished.signal !== "SIGKILL") return { ...finished, killed: false, state: null };
   const ledger = openLedger(desk);
-  const state = stateReader(ledger, pid)();
+  const state = stateReader(ledger, running?.pid ?? 0)();
   ledger.close();
   return { ...finished, killed: true, state };
 }
@@ -78,16 +99,19 @@ export interface Trace {
   readonly steps: readonly string[];
   /** Of the whole command, in milliseconds. */
   readonly duration: number;
+  /** Requests to its store, in order; none for a vault in a folder. */
+  readonly requests: readonly Exchange[];
 }
 
 /** Runs a command to its end and writes down its steps. */
-export async function traceSteps(desk: Desk, args: readonly string[]): Promise<Trace> {
+export async function traceSteps(desk: Desk, args: readonly string[], proxy?: FaultProxy): Promise<Trace> {
   const file = desk.path("steps.txt");
+  proxy?.forget();
   const began = performance.now();
   const finished = await desk.run(args, { env: hooked({ STRONGROOM_CRASH_TRACE: file }) });
   const duration = performance.now() - began;
   if (finished.exitCode !== 0) throw new Error(`${args.join(" ")}: ${finished.err}`);
   const steps = (await readFile(file, "utf8")).trim().split("\n");
   await rm(file);
-  return { steps, duration };
+  return { steps, duration, requests: [...(proxy?.exchanges ?? [])] };
 }

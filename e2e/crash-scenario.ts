@@ -3,8 +3,10 @@ import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { expect } from "vitest";
+import { type Seal, sealSchema } from "../src-contract/seal.ts";
 import { type Killed, type Trace, traceSteps } from "./crash-run.ts";
 import { type Desk, type Finished, runProgram } from "./run-cli.ts";
+import type { FaultProxy } from "./support/fault-proxy.ts";
 
 export const ENGAGEMENT = "acme-2026";
 export const PACKAGE_NAME = "week-1";
@@ -20,6 +22,10 @@ export interface Scenario {
   /** Those of them that last long enough for another process to see. */
   readonly lasting: readonly string[];
   readonly desk: Desk;
+  /** What the command takes for its store, where it has one. */
+  readonly proxy?: FaultProxy | undefined;
+  /** Of the package that is transferred, where one is. */
+  readonly seal?: Seal;
   readonly trace: Trace;
   /** Puts back what the next case begins with. */
   begin(): Promise<void>;
@@ -30,21 +36,43 @@ export interface Scenario {
   afterEnd(finished: Finished): Promise<void>;
   /** What can only be checked over all cases. */
   end(): Promise<void>;
+  /** Removes what the scenario made. */
+  close(): Promise<void>;
 }
+
+/** States in which nothing goes on: no process can be killed in them. */
+const ENDED: ReadonlySet<string> = new Set(["cancelled", "failed"]);
+export const isPassed = (state: string) => !ENDED.has(state);
 
 export const inStates = (work: string, ...states: readonly string[]) =>
   states.map((state) => `${work} ${state}`);
 
-/** Evidence of three parts and some small files, an engagement with a vault, and a key to sign with. */
-export async function equip(desk: Desk): Promise<void> {
+/** A package of three parts. */
+const SMALL_DISK = 36_000_000;
+
+/** An engagement with a vault, a folder unless it is another, `diskBytes` and some small files of evidence, and a key to sign with. */
+export async function equip(
+  desk: Desk,
+  {
+    engage = () => desk.engage(ENGAGEMENT).then(() => undefined),
+    diskBytes = SMALL_DISK,
+  }: { readonly engage?: (desk: Desk) => Promise<void>; readonly diskBytes?: number } = {},
+): Promise<void> {
   process.env.STRONGROOM_KEY_PASSPHRASE = PASSPHRASE;
-  await desk.engage(ENGAGEMENT);
-  const block = createHash("sha512").update(desk.folder).digest();
-  await desk.write("evidence/disk.img", Buffer.alloc(36_000_000, block));
+  await engage(desk);
+  await desk.write("evidence/disk.img", diskImage(diskBytes, desk.folder));
   for (let i = 0; i < 40; i++) await desk.write(`evidence/mail/${i}.txt`, `message ${i}\n`.repeat(i * 20));
   const { privateKey } = generateKeyPairSync("ed25519");
   const cipher = { cipher: "aes-256-cbc", passphrase: PASSPHRASE };
   await desk.write("key.pem", privateKey.export({ format: "pem", type: "pkcs8", ...cipher }));
+}
+
+/** No two MiB of it are the same, nor are two disks of different names. */
+function diskImage(size: number, name: string): Buffer {
+  const image = Buffer.alloc(size);
+  for (let at = 0; at < size; at += 2 ** 20)
+    image.fill(createHash("sha512").update(`${name} ${at}`).digest(), at, Math.min(at + 2 ** 20, size));
+  return image;
 }
 
 export function buildArgs(mode: "copy" | "reference"): readonly string[] {
@@ -66,6 +94,12 @@ export async function listedPackages(desk: Desk): Promise<readonly string[]> {
   const value: unknown = Reflect.get(Object(answer), "value");
   if (!Array.isArray(value)) throw new Error("package list answered with no list");
   return value.map((row: unknown) => String(Reflect.get(Object(row), "id")));
+}
+
+/** The seal of a package that this desk holds or has sealed by reference. */
+export async function sealOf(desk: Desk, packageId: string): Promise<Seal> {
+  const text = await readFile(desk.path("home", "packages", packageId, "seal.json"), "utf8");
+  return sealSchema.parse(JSON.parse(text));
 }
 
 /** One column of a query on the ledger, read from outside. */
@@ -119,7 +153,8 @@ export class Snapshot {
   }
 }
 
-async function copyTree(from: string, to: string): Promise<void> {
+/** Copies a folder, times included. */
+export async function copyTree(from: string, to: string): Promise<void> {
   const { exitCode, err } = await runProgram("cp", ["-a", from, to]);
   if (exitCode !== 0) throw new Error(`cp -a ${from} ${to}: ${err}`);
 }

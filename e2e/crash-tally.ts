@@ -1,6 +1,16 @@
 import type { Moment } from "./crash-run.ts";
 
+const HOW: readonly (readonly [Moment["how"], string])[] = [
+  ["step", "at a step"],
+  ["seen", "when seen"],
+  ["request", "at a request"],
+  ["random", "at random"],
+];
+
 type Counts = Record<Moment["how"], number>;
+
+const none = (): Counts => ({ step: 0, seen: 0, request: 0, random: 0 });
+const all = (counts: Counts) => HOW.reduce((sum, [how]) => sum + counts[how], 0);
 
 /** How many processes were killed in each state of the journal, and how they were caught in it. */
 export class CrashTally {
@@ -8,34 +18,34 @@ export class CrashTally {
 
   /** States that must be hit stand in the table from the beginning, with zeros. */
   constructor(states: Iterable<string>) {
-    for (const state of states) this.#counts.set(state, { step: 0, seen: 0, random: 0 });
+    for (const state of states) this.#counts.set(state, none());
   }
 
   add(state: string, how: Moment["how"]): void {
-    const counts = this.#counts.get(state) ?? { step: 0, seen: 0, random: 0 };
+    const counts = this.#counts.get(state) ?? none();
     counts[how]++;
     this.#counts.set(state, counts);
   }
 
   total(state?: string): number {
     let sum = 0;
-    for (const [name, { step, seen, random }] of this.#counts)
-      if (state === undefined || name === state) sum += step + seen + random;
+    for (const [name, counts] of this.#counts) if (state === undefined || name === state) sum += all(counts);
     return sum;
   }
 
+  /** Ways in which no process was killed have no column. */
   table(): string {
-    const line = (name: string, ...numbers: readonly (number | string)[]) =>
-      `${name.padEnd(30)}${numbers.map((number) => String(number).padStart(10)).join("")}`;
-    const sum = (how: Moment["how"]) =>
-      [...this.#counts.values()].reduce((total, counts) => total + counts[how], 0);
-    const rows = [...this.#counts].map(([name, { step, seen, random }]) =>
-      line(name, step, seen, random, step + seen + random),
-    );
+    const total = none();
+    for (const counts of this.#counts.values()) for (const [how] of HOW) total[how] += counts[how];
+    const columns = HOW.filter(([how]) => total[how] > 0);
+    const line = (name: string, ...cells: readonly (number | string)[]) =>
+      `${name.padEnd(30)}${cells.map((cell) => String(cell).padStart(13)).join("")}`;
+    const row = (name: string, counts: Counts) =>
+      line(name, ...columns.map(([how]) => counts[how]), all(counts));
     return [
-      line("killed while", "at a step", "when seen", "at random", "all"),
-      ...rows,
-      line("total", sum("step"), sum("seen"), sum("random"), this.total()),
+      line("killed while", ...columns.map(([, heading]) => heading), "all"),
+      ...[...this.#counts].map(([name, counts]) => row(name, counts)),
+      row("total", total),
     ].join("\n");
   }
 }

@@ -23,6 +23,8 @@ export interface RunOptions {
   readonly input?: string;
   /** Root reads everything; with this it is held to permissions as any other user is (capabilities(7), CAP_DAC_OVERRIDE). */
   readonly obeyPermissions?: boolean;
+  /** When it is taken to hang and is killed, milliseconds: below vitest's own limit unless that is raised too. */
+  readonly timeout?: number;
   /** Called once the process was started, to send it signals. */
   readonly onStart?: (child: ChildProcess) => Promise<void>;
 }
@@ -39,7 +41,7 @@ export function runProgram(
       env: options.env ?? process.env,
       stdio: ["pipe", "pipe", "pipe"],
       // Below vitest's own limit, so that a program that hangs is not left behind.
-      timeout: 50_000,
+      timeout: options.timeout ?? 50_000,
       killSignal: "SIGKILL",
     });
     let out = "";

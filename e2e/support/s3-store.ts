@@ -72,7 +72,7 @@ export class S3Store {
    * be bypassed makes it fail.
    */
   async removeBucket(name: string): Promise<void> {
-    await this.#abortUploads(name);
+    await this.abortUploads(name);
     for (let more = true; more; ) {
       const page = await this.client.send(new ListObjectVersionsCommand({ Bucket: name }));
       const found = [...(page.Versions ?? []), ...(page.DeleteMarkers ?? [])];
@@ -85,7 +85,8 @@ export class S3Store {
     await this.client.send(new DeleteBucketCommand({ Bucket: name }));
   }
 
-  async #abortUploads(name: string): Promise<void> {
+  /** Drops every upload that was begun in a bucket and not completed. */
+  async abortUploads(name: string): Promise<void> {
     for (let more = true; more; ) {
       const page = await this.client.send(new ListMultipartUploadsCommand({ Bucket: name }));
       const uploads = page.Uploads ?? [];
