@@ -11,7 +11,7 @@ import { S3_LIMITS, type S3Limits, type S3Settings } from "./s3-settings.ts";
 import { createS3Vault, type S3Vault } from "./s3-vault.ts";
 import { scratch } from "./vault-fixtures.ts";
 
-type Answer = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
+type Answer = (request: IncomingMessage, response: ServerResponse) => unknown;
 
 /** For tests only: a secret that no failure may hold. */
 export const SECRET = "wJalrXUtnFEMIsecretEXAMPLEKEY";
@@ -53,7 +53,10 @@ export async function fakeStore(
   server.on("request", (request, response) => {
     asked.push(`${request.method} ${request.url}`);
     response.on("error", () => undefined);
-    void answer(request, response);
+    Promise.resolve(answer(request, response)).catch((error) => {
+      // The client went away in the middle of its body.
+      if (!request.destroyed) throw error;
+    });
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -93,10 +96,10 @@ export function refuse(
   status: number,
   code: string,
   more: { readonly headers?: Record<string, string>; readonly xml?: string; readonly message?: string } = {},
-): void {
+): ServerResponse {
   const message = more.message === undefined ? "" : `<Message>${more.message}</Message>`;
   response.writeHead(status, { "content-type": "application/xml", ...more.headers });
-  response.end(`<?xml version="1.0"?><Error><Code>${code}</Code>${message}${more.xml ?? ""}</Error>`);
+  return response.end(`<?xml version="1.0"?><Error><Code>${code}</Code>${message}${more.xml ?? ""}</Error>`);
 }
 
 /** Answers a GET with a Range of these bytes as a store does. */

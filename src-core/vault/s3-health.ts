@@ -9,18 +9,11 @@ import { ProbeObjects, probeLock } from "./s3-probe-objects.ts";
 import { s3Location } from "./s3-settings.ts";
 import { bareEtag, compositeEtag, tagOf } from "./s3-tags.ts";
 
-export type Found = Omit<HealthProbe, "name">;
+type Found = Omit<HealthProbe, "name">;
 type Name = HealthProbe["name"];
 
 /** What is found out by writing; unknown where nothing may be written. */
-const BY_WRITING = [
-  "digest on write",
-  "create only",
-  "create only, multipart",
-  "checksums",
-  "etag",
-  "delete",
-] as const;
+const BY_WRITING = ["digest on write", "create only", "create only, multipart", "checksums", "etag"] as const;
 
 /**
  * Tries what an S3 vault makes use of, with small objects of its own that it takes away again; what could not be taken away is told under `delete`.
@@ -40,28 +33,33 @@ export async function probeStore(client: StoreClient): Promise<VaultHealth> {
   note("reachable", await probeReachable(client));
   if (!health().fit) return health();
   const versioning = await attempt(() => probeVersioning(client));
+  const publicAccess = await attempt(() => probePublicAccess(client));
   const lock = await attemptLock(client);
   const objects = new ProbeObjects(client);
   if (lock.byDefault) objects.lock = probeLock();
   const bytes = randomBytes(1024);
 
-  const writable = await attempt(() => probeWritable(objects, bytes));
+  let lockFound = lock.found;
+  const writable = await attempt(() => probeWritable(objects, bytes, publicAccess));
   note("writable", writable);
   if (writable.result === "ok") {
     note("digest on write", await attempt(() => probeDigest(objects)));
     note("create only", await attempt(() => probeCreateOnly(objects)));
-    const multipart = await probeMultipart(objects, bytes);
-    for (const [name, found] of multipart) note(name, found);
-    const { found, lockHeld } = await removeProbes(objects);
-    note("delete", found);
-    note("versioning", versioning);
-    note("object lock", lock.byDefault && !lockHeld ? NOT_HELD : lock.found);
+    for (const [name, found] of await probeMultipart(objects, bytes)) note(name, found);
   } else {
-    for (const name of BY_WRITING) note(name, unknown("not tried, since nothing can be written"));
-    note("versioning", versioning);
-    note("object lock", lock.found);
+    for (const name of BY_WRITING) note(name, unknown("not tried, since nothing was stored"));
   }
-  note("public access", await attempt(() => probePublicAccess(client)));
+  const { found, lockHeld } = await removeProbes(objects);
+  if (writable.result === "ok" && lock.byDefault && !lockHeld) lockFound = NOT_HELD;
+  note(
+    "delete",
+    writable.result === "ok" || found.result !== "ok"
+      ? found
+      : unknown("not tried, since nothing was stored"),
+  );
+  note("versioning", versioning);
+  note("object lock", lockFound);
+  note("public access", publicAccess);
   return health();
 }
 
@@ -70,15 +68,15 @@ const NOT_HELD: Found = {
   detail: "a lock is set by default, but an object under it could be deleted",
 };
 
-export function ok(detail: string): Found {
+function ok(detail: string): Found {
   return { result: "ok", detail };
 }
 
-export function limited(detail: string): Found {
+function limited(detail: string): Found {
   return { result: "limited", detail };
 }
 
-export function unknown(detail: string): Found {
+function unknown(detail: string): Found {
   return { result: "unknown", detail };
 }
 
@@ -127,13 +125,24 @@ async function probeReachable(client: StoreClient): Promise<Found> {
   }
 }
 
-async function probeWritable(objects: ProbeObjects, bytes: Buffer): Promise<Found> {
+async function probeWritable(objects: ProbeObjects, bytes: Buffer, publicAccess: Found): Promise<Found> {
   try {
     await objects.put("whole", bytes);
     return ok("objects can be stored");
   } catch (error) {
     if (!(error instanceof StoreRefusal)) throw error;
-    return limited(`${said(error)}; packages can be read, not stored`);
+    const refused = error.failure.code === "PERMISSION_MISSING";
+    if (refused && objects.lock.ObjectLockMode !== undefined) {
+      return unknown(
+        `${said(error)}; without s3:PutObjectRetention a probe would stay locked for the bucket's default time, and is not tried`,
+      );
+    }
+    // research/transfer.md, section 3: radosgw refuses private objects too.
+    const blocked =
+      refused && publicAccess.result === "ok"
+        ? ", or the store refuses all while public access is blocked"
+        : "";
+    return limited(`${said(error)}${blocked}; packages can be read, not stored`);
   }
 }
 

@@ -3,6 +3,7 @@ import type { UploadRef } from "../ports.ts";
 import type { StoreClient } from "./s3-client.ts";
 import { StoreRefusal } from "./s3-failures.ts";
 import { bucketKey } from "./s3-keys.ts";
+import { isGone } from "./s3-upload.ts";
 import { storedAs } from "./s3-write.ts";
 
 /** How long a probe object is locked where the bucket would lock it for its own default time: the shortest that any clock allows. */
@@ -49,25 +50,25 @@ export class ProbeObjects {
     const key = this.key(name);
     const sha256 = createHash("sha256").update(bytes).digest("hex");
     const md5 = async () => createHash("md5").update(bytes).digest("base64");
-    const output = await this.#client.withMd5(md5, (withMd5) =>
-      this.#client.send({
-        operation: "PutObject",
-        key,
-        headers: { "x-amz-content-sha256": more.said ?? sha256 },
-        command: (sdk) =>
-          new sdk.PutObjectCommand({
-            ...this.#at(key),
-            Body: bytes,
-            ContentLength: bytes.length,
-            ...(more.IfNoneMatch === undefined ? {} : { IfNoneMatch: more.IfNoneMatch }),
-            ...withMd5,
-            ...storedAs(this.#client.settings),
-            ...this.lock,
-          }),
-      }),
+    return await this.#making(key, () =>
+      this.#client.withMd5(md5, (withMd5) =>
+        this.#client.send({
+          operation: "PutObject",
+          key,
+          headers: { "x-amz-content-sha256": more.said ?? sha256 },
+          command: (sdk) =>
+            new sdk.PutObjectCommand({
+              ...this.#at(key),
+              Body: bytes,
+              ContentLength: bytes.length,
+              ...(more.IfNoneMatch === undefined ? {} : { IfNoneMatch: more.IfNoneMatch }),
+              ...withMd5,
+              ...storedAs(this.#client.settings),
+              ...this.lock,
+            }),
+        }),
+      ),
     );
-    this.#remember(key, output.VersionId);
-    return output;
   }
 
   /** Begins an upload; `checksums` asks for SHA-256 of the parts. */
@@ -118,22 +119,23 @@ export class ProbeObjects {
     IfNoneMatch?: string,
   ): Promise<void> {
     const { ETag, ChecksumSHA256 } = part;
-    const output = await this.#client.send({
-      operation: "CompleteMultipartUpload",
-      key,
-      answerMs: this.#client.limits.completeMs,
-      command: (sdk) =>
-        new sdk.CompleteMultipartUploadCommand({
-          ...this.#at(key),
-          UploadId: uploadId,
-          ...(IfNoneMatch === undefined ? {} : { IfNoneMatch }),
-          MultipartUpload: {
-            Parts: [{ PartNumber: 1, ETag, ...(ChecksumSHA256 === undefined ? {} : { ChecksumSHA256 }) }],
-          },
-        }),
-    });
+    await this.#making(key, () =>
+      this.#client.send({
+        operation: "CompleteMultipartUpload",
+        key,
+        answerMs: this.#client.limits.completeMs,
+        command: (sdk) =>
+          new sdk.CompleteMultipartUploadCommand({
+            ...this.#at(key),
+            UploadId: uploadId,
+            ...(IfNoneMatch === undefined ? {} : { IfNoneMatch }),
+            MultipartUpload: {
+              Parts: [{ PartNumber: 1, ETag, ...(ChecksumSHA256 === undefined ? {} : { ChecksumSHA256 }) }],
+            },
+          }),
+      }),
+    );
     this.#uploads.delete(uploadId);
-    this.#remember(key, output.VersionId);
   }
 
   async head(name: string) {
@@ -198,17 +200,33 @@ export class ProbeObjects {
     return { Bucket: this.#client.settings.bucket, Key: bucketKey(this.#client.settings, key) };
   }
 
+  /** What was asked for, and whose end was not heard, may have come about. */
+  async #making<T extends { readonly VersionId?: string | undefined }>(
+    key: string,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    try {
+      const output = await work();
+      this.#remember(key, output.VersionId);
+      return output;
+    } catch (error) {
+      if (!(error instanceof StoreRefusal) || error.status >= 500) this.#remember(key, undefined);
+      throw error;
+    }
+  }
+
   #remember(key: string, versionId: string | undefined): void {
     this.#made.set(`${key} ${versionId ?? ""}`, { key, versionId });
   }
 }
 
-/** What the store said when it refused, without the full stop; null when it did not. Failures of the way there are thrown. */
+/** What the store said when it refused, without the full stop; null when it did not, or when there was nothing. Failures of the way there are thrown. */
 async function refusalOf(work: Promise<unknown>): Promise<string | null> {
   try {
     await work;
     return null;
   } catch (error) {
+    if (error instanceof StoreRefusal && isGone(error)) return null;
     if (error instanceof StoreRefusal) return error.message.replace(/\.$/, "");
     throw error;
   }
