@@ -1,6 +1,8 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { dirname } from "node:path";
 import type { CancelSignal } from "../../src-contract/progress.ts";
+import { exists } from "../durable-files.ts";
 import { asFailure, fail, systemCode, throwIfCancelled } from "../failing.ts";
 import { headerTime, type PlacedEntry, PlanReader } from "../package/plan-file.ts";
 import type { RangeSource } from "../ports.ts";
@@ -13,8 +15,8 @@ const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants
 
 /**
  * The archive of a reference package, produced on demand in any range from its plan and its source files: headers are computed,
- * contents are read in place. Memory is the asked range's. A source that is gone or has another size is SOURCE_CHANGED naming it;
- * other changes show in the part digests, which the receiver of the bytes checks.
+ * contents are read in place. Memory is the asked range's. A source that is gone or has another size is SOURCE_CHANGED naming it, PATH_NOT_FOUND where
+ * its folder is gone, too; other changes show in the part digests, which the receiver of the bytes checks.
  */
 export class VirtualTar implements RangeSource {
   readonly size: number;
@@ -100,7 +102,7 @@ async function readSource(entry: PlacedEntry, target: Uint8Array, position: numb
   try {
     handle = await open(entry.source, OPEN_FLAGS);
   } catch (error) {
-    throw gone(entry, error);
+    throw await gone(entry, error);
   }
   try {
     const { size } = await handle.stat();
@@ -123,13 +125,24 @@ function resized(entry: PlacedEntry, size: number): Error {
   );
 }
 
-function gone(entry: PlacedEntry, cause: unknown): Error {
+/** A folder that is gone with the file is most likely on a disk that is away: nothing is known of the file then. */
+async function gone(entry: PlacedEntry, cause: unknown): Promise<Error> {
   const subject = entry.source.toString();
   const code = systemCode(cause);
+  const details = { path: entry.path };
+  const folder = dirname(subject);
+  if (code === "ENOENT" && !(await exists(folder))) {
+    return fail(
+      "PATH_NOT_FOUND",
+      `${subject} was sealed by reference, and ${folder} is not there.`,
+      "Connect the disk or share that holds it, then run the command again; or bring the folder back.",
+      { subject, details, cause },
+    );
+  }
   return fail(
     code === "EACCES" || code === "EPERM" ? "PATH_UNREADABLE" : "SOURCE_CHANGED",
     `${subject} was sealed by reference and cannot be read any more (${code ?? String(cause)}).`,
     "Bring the file back as it was, then run the command again; or seal anew with a copy.",
-    { subject, details: { path: entry.path }, cause },
+    { subject, details, cause },
   );
 }
