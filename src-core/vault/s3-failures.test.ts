@@ -147,6 +147,19 @@ describe("a refusal", () => {
     expect((await failureOf(list(store))).nextStep).toContain("kms:GenerateDataKey");
   });
 
+  test("is quoted, but not what it says back of a signed request", async () => {
+    const token = "FwoGZXIvYXdz/".repeat(9);
+    const said = ["Storage class X is unknown.", `Wrong: token ${token} of you`];
+    await using store = await fakeStore((request, response) => {
+      const message = said.shift() ?? `Cannot read ${request.headers.authorization}`;
+      refuse(response, 400, "InvalidRequest", { message });
+    });
+    expect((await failureOf(list(store))).message).toMatch(/InvalidRequest\): Storage class X is unknown\.$/);
+    expect((await failureOf(list(store))).message).toMatch(/: Wrong: token \.\.\. of you\.$/);
+    expect((await failureOf(list(store))).message).toMatch(/: Cannot read \.\.\.$/);
+    await holdsNoSecret(list(store));
+  });
+
   test("of credentials has them asked for anew", async () => {
     await using store = await fakeStore((_request, response) => refuse(response, 403, "InvalidAccessKeyId"));
     const failure = await failureOf(list(store));

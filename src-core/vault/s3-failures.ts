@@ -187,9 +187,17 @@ function answered(
   if (status === 403 && !NO_PERMISSION_MATTER.has(code)) return permissionMissing(asked, words, details);
   return refuse(
     "STORE_REFUSED",
-    `${where} refuses ${operation}${key === undefined ? "" : ` of ${key}`} (${named})${words === "" || words === "UnknownError" ? "" : `: ${words.replace(/\.$/, "")}`}.`,
+    `${where} refuses ${operation}${key === undefined ? "" : ` of ${key}`} (${named})${words === "" || words === "UnknownError" ? "" : `: ${quotable(words)}`}.`,
     "Check the vault's settings (region, storage class, encryption) with the owner of the bucket.",
   );
+}
+
+/** A store's words, without what a request proves itself by should they say it back: the header that signs it, and what is as long as a token. */
+function quotable(words: string): string {
+  return words
+    .replace(/AWS4-.*$/s, "...")
+    .replace(/[\w+/=%~-]{32,}/g, "...")
+    .replace(/\.$/, "");
 }
 
 /** The failure that names what the credentials may not do, and on what. */
