@@ -180,6 +180,6 @@ export async function manifestOf(
   if (place.stored === null) throw new Error("a package is local or stored");
   const { stored } = await findStored(place.stored.vault, place.engagement, place.packageId);
   const file = join(scratch, "manifest.json");
-  await pullManifest(place.stored.vault, stored, file, options.signal);
+  await pullManifest(place.stored.vault, stored, file, options);
   return file;
 }

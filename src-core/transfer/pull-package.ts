@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import type { CancelSignal, Progress } from "../../src-contract/progress.ts";
 import type { Seal } from "../../src-contract/seal.ts";
 import type { Db } from "../catalog/database.ts";
-import { createFileDurably, publishFile, syncFolder, temporaryBeside } from "../durable-files.ts";
+import { createFileDurably, syncFolder } from "../durable-files.ts";
 import { asFailure, fail, systemCode } from "../failing.ts";
 import { writeFully } from "../full-io.ts";
 import { packageName } from "../package/package-name.ts";
@@ -161,14 +161,21 @@ export async function findStored(
 
 /**
  * Fetches manifest.json as a stream into the new file `target` (PATH_EXISTS when taken) and holds it against the seal: DIGEST_MISMATCH and no
- * file when it differs. Not resumable: it is small beside the archive. `listed` is what a listing said of it, null when it is not there.
+ * file when it differs. Not resumable: it is small beside the archive. Nor durable: it is for reading now. `listed` is what a listing said of it, null when it is not there.
  */
 export async function pullManifest(
   vault: Vault,
   { seal, keys }: Pick<StoredSeal, "seal" | "keys">,
   target: string,
-  signal?: CancelSignal,
-  listed?: ObjectInfo | null,
+  {
+    signal,
+    listed,
+    retry = COMMAND_RETRY,
+  }: {
+    readonly signal?: CancelSignal | undefined;
+    readonly listed?: ObjectInfo | null | undefined;
+    readonly retry?: RetryPolicy | undefined;
+  } = {},
 ): Promise<void> {
   const object = listed === undefined ? await vault.head(keys.manifest) : listed;
   if (object === null) {
@@ -179,13 +186,11 @@ export async function pullManifest(
       { subject: keys.manifest },
     );
   }
-  const temporary = temporaryBeside(target);
   try {
-    await withFile(temporary, "wx", async (handle) => {
+    await withFile(target, "wx", async (handle) => {
       const whole = { offset: 0, size: object.size };
       const also = (at: number, bytes: Uint8Array) => writeFully(handle, at, bytes);
-      const read = () =>
-        retrying(COMMAND_RETRY, signal, () => digestStored(vault, object, whole, { signal, also }));
+      const read = () => retrying(retry, signal, () => digestStored(vault, object, whole, { signal, also }));
       const sha256 = await confirmedDigest(read, seal.manifestSha256);
       if (sha256 !== seal.manifestSha256) {
         throw fail(
@@ -198,11 +203,9 @@ export async function pullManifest(
           },
         );
       }
-      await handle.sync();
     });
-    await publishFile(temporary, target);
   } catch (error) {
-    await removeIfThere(temporary);
+    if (systemCode(error) !== "EEXIST") await removeIfThere(target);
     throw asFailure(error, target);
   }
 }
