@@ -35,7 +35,7 @@ export async function* manifestLines(
 ): AsyncGenerator<string[]> {
   const opened = typeof origin.source === "string" ? await openFileSource(origin.source) : origin.source;
   try {
-    const buffer = Buffer.allocUnsafe(MAX_LINE_BYTES + READ_BYTES);
+    const buffer = Buffer.allocUnsafe(Math.min(MAX_LINE_BYTES + READ_BYTES, opened.size));
     let kept = 0;
     let line = 1;
     for (let offset = 0; offset < opened.size; ) {
