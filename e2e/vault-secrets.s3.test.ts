@@ -1,10 +1,8 @@
 import { spawn } from "node:child_process";
-import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { TestKeychain } from "../src-core/credentials/keychain-fixtures.ts";
-import { Desk, type Finished, LAUNCHER, runProgram } from "./run-cli.ts";
+import { Desk, LAUNCHER, runProgram } from "./run-cli.ts";
+import { filesBelow, SecretSearch, type Watched, watched } from "./secret-search.ts";
 import { freshBucket, testStore } from "./support/test-store.ts";
 
 let desk: Desk;
@@ -30,57 +28,21 @@ const addLake = (...more: readonly string[]) => [
 ];
 
 /** Runs the program with a secret on standard input, and looks at its processes meanwhile. */
-async function run(
-  args: readonly string[],
-  input: string,
-): Promise<Finished & { readonly processes: ReadonlyMap<string, string> }> {
-  const processes = new Map<string, string>();
-  let running = true;
-  const finished = await runProgram(LAUNCHER, args, {
-    env,
-    input,
-    cwd: desk.folder,
-    onStart: async () => {
-      while (running) {
-        for (const [id, text] of await processesOf(desk.home))
-          processes.set(id, (processes.get(id) ?? "") + text);
-        await sleep(1);
-      }
-    },
-  }).finally(() => {
-    running = false;
-  });
-  return { ...finished, processes };
-}
-
-/** What everyone may read of each process that works on this state folder: its command line and environment. */
-async function processesOf(home: string): Promise<ReadonlyMap<string, string>> {
-  const found = new Map<string, string>();
-  for (const id of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
-    const text = async (file: string) => readFile(`/proc/${id}/${file}`, "latin1").catch(() => "");
-    const environment = await text("environ");
-    if (environment.includes(`STRONGROOM_HOME=${home}\0`))
-      found.set(id, (await text("cmdline")) + environment);
-  }
-  return found;
+async function run(args: readonly string[], input: string): Promise<Watched> {
+  return await watched(desk.home, (onStart) =>
+    runProgram(LAUNCHER, args, { env, input, cwd: desk.folder, onStart }),
+  );
 }
 
 /** The secret is in nothing that the program wrote or showed, but in the keychain. */
-async function expectSecretNowhere(
-  secret: string,
-  shown: Finished & { readonly processes?: ReadonlyMap<string, string> },
-) {
-  const texts = new Map([
-    ["standard output", shown.out],
-    ["standard error", shown.err],
-    ...(shown.processes ?? []),
-  ]);
-  for (const [what, text] of texts) expect(text.includes(secret), `${what} holds the secret`).toBe(false);
-  for (const file of await readdir(desk.folder, { recursive: true, withFileTypes: true })) {
-    if (!file.isFile()) continue;
-    const path = join(file.parentPath, file.name);
-    expect((await readFile(path)).includes(secret), `${path} holds the secret`).toBe(false);
-  }
+async function expectSecretNowhere(secret: string, shown: Watched): Promise<void> {
+  const search = new SecretSearch({ secret });
+  const places = new Map(await filesBelow(desk.folder));
+  places.set("standard output", Buffer.from(shown.out));
+  places.set("standard error", Buffer.from(shown.err));
+  for (const [id, { commandLine, environment }] of shown.processes)
+    places.set(`process ${id}`, Buffer.from(commandLine + environment));
+  for (const [place, bytes] of places) expect(search.in(bytes), place).toEqual([]);
 }
 
 describe("a secret from standard input", () => {
