@@ -53,7 +53,8 @@ export async function cancelTransfer(
   const row = await untilIdle(core, id, signal);
   if (row.wish === "cancel" && runnerOf(row, core.clock.now()) === null) {
     try {
-      await dropLeftovers(core, id);
+      const unsealed = await dropLeftovers(core, id);
+      if (unsealed !== null) warn(leftUnsealed(row, unsealed));
     } catch (error) {
       const { failure } = asFailure(error);
       // A worker that was faster does the same.
@@ -123,6 +124,15 @@ function unfinished(row: QueueRow, what: string): QueueRow {
       : `To fetch the package anew: strongroom package pull ${row.package_id} --to DIR`,
     { subject: row.id },
   );
+}
+
+function leftUnsealed({ package_id: id, vault }: QueueRow, key: string): Failure {
+  return {
+    code: "PACKAGE_NOT_STORED",
+    message: `The archive of package ${id} was whole in vault ${vault} before its push was cancelled. It stays there without a seal and does not count as stored.`,
+    nextStep: `To make it count, push the package again; else delete ${key} with the vault's own tools.`,
+    subject: key,
+  };
 }
 
 function leftForLater({ package_id, vault, direction, target }: QueueRow, failure: Failure): Failure {
