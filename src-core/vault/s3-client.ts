@@ -12,9 +12,8 @@ import { Connections } from "./s3-connections.ts";
 import { Exchange, type ExchangePlan } from "./s3-exchange.ts";
 import { requestFailure, StoreRefusal } from "./s3-failures.ts";
 import type { Operation } from "./s3-operations.ts";
+import type { Sdk } from "./s3-sdk.ts";
 import { type S3Limits, type S3Settings, s3Location } from "./s3-settings.ts";
-
-type Sdk = typeof import("./s3-sdk.ts");
 
 /** One request: what it is, for failures, and the SDK's command for it. */
 export interface StoreRequest<I extends ServiceInputTypes, O extends ServiceOutputTypes>
@@ -132,7 +131,7 @@ export class StoreClient {
 
   /** All that the SDK would otherwise take from the environment or ~/.aws/config is settled here: a vault is where its settings say. */
   async #connect(): Promise<{ readonly sdk: Sdk; readonly client: S3Client }> {
-    const sdk = await import("./s3-sdk.ts");
+    const { SDK: sdk } = await import("./s3-sdk.ts");
     const { endpoint, region, pathStyle } = this.settings;
     const client = new sdk.S3Client({
       ...(endpoint === null ? {} : { endpoint }),

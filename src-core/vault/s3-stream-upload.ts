@@ -15,6 +15,7 @@ import type { StoreClient } from "./s3-client.ts";
 import { StoreRefusal } from "./s3-failures.ts";
 import { bucketKey } from "./s3-keys.ts";
 import { unreachable } from "./s3-network.ts";
+import type { Sdk } from "./s3-sdk.ts";
 import { MAX_PARTS, s3Location } from "./s3-settings.ts";
 import { tagOf } from "./s3-tags.ts";
 import { OTHER_BYTES, storedAs } from "./s3-write.ts";
@@ -39,8 +40,6 @@ interface StreamUpload {
   readonly stop: AbortController;
 }
 
-type Sdk = typeof import("./s3-sdk.ts");
-
 /**
  * Sends a stream of more than one part to a key that nobody else uses, by lib-storage, which cuts it into parts. Each request goes over the vault's
  * own client: with its digest, its watch over silence and its failures. What fails leaves no upload behind.
@@ -50,7 +49,10 @@ export async function uploadStream(
   key: string,
   stream: AsyncIterable<Uint8Array>,
 ): Promise<StreamedParts> {
-  const [{ Upload }, sdk] = await Promise.all([import("@aws-sdk/lib-storage"), import("./s3-sdk.ts")]);
+  const [{ Upload }, { SDK: sdk }] = await Promise.all([
+    import("@aws-sdk/lib-storage"),
+    import("./s3-sdk.ts"),
+  ]);
   const sender = new Sender(client, can, vault, key, sdk, stop.signal);
   const running = new Set<Promise<unknown>>();
   let failure: unknown = null;

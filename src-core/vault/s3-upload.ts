@@ -188,7 +188,7 @@ export function isGone(refusal: StoreRefusal): boolean {
   return refusal.storeCode === "NoSuchUpload" || refusal.storeCode === "NoSuchKey";
 }
 
-export function uploadGone(where: string, key: string): FailureError {
+function uploadGone(where: string, key: string): FailureError {
   return fail(
     "OBJECT_CHANGED",
     `${where} knows the upload of ${key} no more.`,
