@@ -26,6 +26,7 @@ export interface StoreRequest<I extends ServiceInputTypes, O extends ServiceOutp
   ) => $Command<I, O, S3ClientResolvedConfig, ServiceInputTypes, ServiceOutputTypes>;
   /** Headers beside those that the SDK knows of; signed as those. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Longest wait for the answer, in milliseconds; by default `answerMs` of the limits after a body, else `stallMs`. */
   readonly answerMs?: number;
   readonly signal?: CancelSignal | undefined;
 }
@@ -63,7 +64,8 @@ export class StoreClient {
     const { operation, key, signal, headers, body, onBytes, pace, ranged } = request;
     throwIfCancelled(signal);
     const { sdk, client } = await this.#connected();
-    const answerMs = request.answerMs ?? this.limits.answerMs;
+    const sends = body !== undefined || operation === "PutObject";
+    const answerMs = request.answerMs ?? (sends ? this.limits.answerMs : this.limits.stallMs);
     const where = s3Location(this.settings);
     const exchange = new Exchange({
       limits: this.limits,

@@ -19,9 +19,9 @@ export interface S3Settings {
 export interface S3Limits {
   /** Until the connection stands. */
   readonly connectMs: number;
-  /** In the middle of a body, either way. Time that our own disk or a bandwidth limit takes is not counted. */
+  /** In the middle of a body, either way, and until the answer to a request without one. Time that our own disk or a bandwidth limit takes is not counted. */
   readonly stallMs: number;
-  /** Between the last byte of a request and the first of its answer: what the system has buffered may still be on its way. */
+  /** Between the last byte of a body and the first of its answer: what the system has buffered may still be on its way. */
   readonly answerMs: number;
   /** As `answerMs`, for completing an upload, which takes minutes where the object is large (Amazon S3 API, CompleteMultipartUpload). */
   readonly completeMs: number;

@@ -109,7 +109,6 @@ export function s3Uploads(client: StoreClient, can: S3Capabilities): Uploads {
         operation: "ListParts",
         key: upload.key,
         signal,
-        answerMs: client.limits.stallMs,
         command: (sdk) => new sdk.ListPartsCommand({ ...target(upload), MaxParts: 1 }),
       });
     } catch (error) {
