@@ -214,7 +214,7 @@ export async function pullManifest(
  * Fetches the signature envelopes into `folder`, which is made when there are any; answers with their paths in order of name.
  * Whether they are valid is not looked at. What has another kind of name, or over 1 MiB, is no signature and is left.
  */
-export async function pullSignatures(
+async function pullSignatures(
   vault: Vault,
   keys: PackageKeys,
   folder: string,
