@@ -163,9 +163,10 @@ test("a push that is cancelled when its archive is whole, but not sealed yet, sa
     new Promise<void>((resolve) => {
       proceed = resolve;
     });
-  proxy.rule({ operation: "put", key: /manifest\.json$/, before });
+  const held = proxy.rule({ operation: "put", key: /manifest\.json$/, before });
   const pushing = one.packagePush({ package: id });
-  const { id: transfer } = await transferOf(id, ({ partsDone }) => partsDone === PARTS.length);
+  while (held.fired === 0) await delay(20);
+  const { id: transfer } = await transferOf(id, () => true);
   const cancelled = await other.transferCancel({ transfer });
   proceed();
   expect(failureIn(await pushing).code).toBe("CANCELLED");
