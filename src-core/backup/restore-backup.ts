@@ -19,7 +19,7 @@ import { vaultRows } from "../vault/vault-rows.ts";
 import { type Backup, backupSchema, copyFolder, digestFolder } from "./backup-files.ts";
 
 /** Work that was under way when the backup was made is not taken over: its processes and drafts are elsewhere. */
-const LEFT_OUT = new Set(["builds", "transfers", "transfer_objects", "transfer_parts"]);
+const LEFT_OUT = new Set(["builds", "transfers", "transfer_objects", "transfer_parts", "workers"]);
 
 /**
  * Brings a backup into a state folder that holds nothing yet; refuses one that does, since two histories cannot be joined.
