@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { open, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Seal } from "../src-contract/seal.ts";
 import { VirtualTar } from "../src-core/archive/virtual-tar.ts";
@@ -117,7 +117,21 @@ async function interruptedPush(id: string, parts: number): Promise<readonly numb
   return peaks;
 }
 
-test("a reference package of 100 GiB is pushed at the memory of a small one, killed, and goes on where it was", async () => {
+/** Edits one byte of the file in a part that was not sent yet: it is refused and named, and nothing has to read 100 GiB for that. */
+async function expectRefused(id: string, part: number): Promise<void> {
+  const file = await open(desk.path("large", `${NAME}.img`), "r+");
+  await file.write("x", part * 2 ** 24);
+  await file.close();
+  const finished = await desk.run(["package", "push", id, "--json"]);
+  expect(finished.exitCode, finished.out).toBe(2);
+  expect(JSON.parse(finished.out).failure).toMatchObject({
+    code: "SOURCE_CHANGED",
+    details: { paths: [`data/${NAME}.img`] },
+  });
+  expect((await bucket.uploads()).filter((key) => key.includes(id))).toEqual([]);
+}
+
+test("a reference package of 100 GiB is pushed at the memory of a small one, killed, goes on where it was, and is refused once a byte of it is another", async () => {
   const began = performance.now();
   const small = await sealSparse("small", REAL ? GIB : 2 ** 25);
   if (!REAL) await enlarge(small, GIB);
@@ -135,4 +149,5 @@ test("a reference package of 100 GiB is pushed at the memory of a small one, kil
     `${REAL ? "sealed" : "made"} in ${Math.round((sealed - began) / 1000)} s`,
   );
   for (const peak of peaks) expect(peak).toBeLessThan(MEMORY_LIMIT);
+  await expectRefused(large, 2 * PARTS.large + 10);
 }, 7_200_000);

@@ -18,7 +18,7 @@ import {
 import { rfc3339FromMs } from "../package/times.ts";
 import type { Vault } from "../ports.ts";
 import { openVaultByName } from "../vault/vault-registry.ts";
-import { verifyReference } from "../verify/verify-reference.ts";
+import { type Mismatch, verifyReference } from "../verify/verify-reference.ts";
 import { withBandwidth } from "./bandwidth-limit.ts";
 import { pacedVault } from "./bandwidth-vault.ts";
 import type { TransferLease, TransferPlan } from "./journal.ts";
@@ -120,7 +120,7 @@ async function push(
       retry: options.retry,
       onMismatch: async (_part, offset, size) => {
         if (local.holding === "held") throw damagedArchive(local);
-        await nameChangedFiles(local, offset, size, options);
+        await nameChangedFiles(local, { start: offset, end: offset + size }, options);
       },
       onStored: (stored) => recordStored(core, local, vaultName, stored),
     });
@@ -133,8 +133,9 @@ async function push(
     };
   } catch (error) {
     // A source that cannot be read as it was: others may have changed too, and all are named.
-    if (asFailure(error).failure.code === "SOURCE_CHANGED") {
-      await nameChangedFiles(local, 0, local.seal.archiveSize, options);
+    const { code, details } = asFailure(error).failure;
+    if (code === "SOURCE_CHANGED" && details?.paths === undefined) {
+      await nameChangedFiles(local, { start: 0, end: 0 }, options);
     }
     throw error;
   } finally {
@@ -161,15 +162,14 @@ export function actorName(device: string): string {
   );
 }
 
-/** Archive bytes [offset, offset + size) of a reference package are not what was sealed: reads their files again and names all that changed. */
+/** Throws SOURCE_CHANGED with all files of a reference package that are not what was sealed; returns when there are none. */
 async function nameChangedFiles(
   local: LocalPackage,
-  offset: number,
-  size: number,
+  mismatch: Mismatch,
   options: CallOptions,
 ): Promise<void> {
   if (local.holding !== "reference") return;
-  const findings = await verifyReference(local, options, { start: offset, end: offset + size });
+  const findings = await verifyReference(local, options, mismatch);
   const paths = findings.flatMap((finding) => (finding.path === undefined ? [] : [finding.path]));
   if (paths.length === 0) return;
   throw fail(

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { lstat, readFile } from "node:fs/promises";
 import type { Finding } from "../../src-contract/findings.ts";
 import type { FileRecord } from "../../src-contract/manifest.ts";
 import type { CallOptions } from "../../src-contract/progress.ts";
@@ -11,14 +11,21 @@ import { compareDigests } from "./verify-archive.ts";
 
 const FILES_AT_ONCE = 20_000;
 
+/** Archive bytes [start, end) that are known not to be the sealed ones; none where both are the same. */
+export interface Mismatch {
+  readonly start: number;
+  readonly end: number;
+}
+
 /**
- * Reads the source files of a reference package again, those that lie in [start, end) of its archive, and names every one that is
- * not as it was sealed; the tag files beside the plan are held against the seal. All lie in range when none is given.
+ * Reads the source files of a reference package again and names every one that is not as it was sealed; the tag files beside the plan are held
+ * against the seal. Where a mismatch is known, no file is read without need: only those that lie there, and those that the system describes otherwise
+ * than when they were sealed, since the change time moves with every write.
  */
 export async function verifyReference(
   local: LocalPackage,
   options: CallOptions,
-  range?: { readonly start: number; readonly end: number },
+  mismatch?: Mismatch,
 ): Promise<readonly Finding[]> {
   await requireBytes(local);
   const findings: Finding[] = [];
@@ -26,10 +33,12 @@ export async function verifyReference(
   const plan = new PlanReader(local.folder, local.name);
   try {
     const entries = plan.all();
-    let pending: { record: FileRecord; entry: PlacedEntry }[] = [];
+    const suspicion = mismatch === undefined ? undefined : suspicionOf(plan, mismatch);
+    let pending: Pending[] = [];
     let done = 0;
     const check = async () => {
-      const jobs = pending.map(
+      const unread = pending.filter(({ known }) => known === null);
+      const jobs = unread.map(
         ({ record, entry }): DigestJob => ({
           path: entry.source,
           offset: 0,
@@ -38,7 +47,8 @@ export async function verifyReference(
         }),
       );
       const results = await pool.run(jobs, options.signal === undefined ? {} : { signal: options.signal });
-      for (const [i, { record }] of pending.entries()) findings.push(...compareDigests(record, results[i]));
+      const found = new Map(unread.map((each, i) => [each, compareDigests(each.record, results[i])]));
+      findings.push(...pending.flatMap((each) => each.known ?? found.get(each) ?? []));
       done += pending.length;
       options.onProgress?.({ phase: "verify", done, unit: "files" });
       pending = [];
@@ -56,8 +66,8 @@ export async function verifyReference(
           );
           return findings;
         }
-        if (range === undefined || (entry.headerOffset < range.end && entry.end > range.start))
-          pending.push({ record, entry });
+        const known = suspicion === undefined ? null : await suspicion(entry, record);
+        if (known !== "untouched") pending.push({ record, entry, known });
       }
       if (pending.length >= FILES_AT_ONCE) await check();
     }
@@ -67,6 +77,48 @@ export async function verifyReference(
   } finally {
     plan.close();
     await pool.close();
+  }
+}
+
+interface Pending {
+  readonly record: FileRecord;
+  readonly entry: PlacedEntry;
+  /** What is wrong with it, where that is known without reading it. */
+  readonly known: Finding | null;
+}
+
+/** Tells what is known of a file without reading it: that it was changed, that it was not touched, or nothing. */
+function suspicionOf(plan: PlanReader, { start, end }: Mismatch) {
+  const there = new Set<string>();
+  if (start < end) for (const { path } of plan.within(start, end)) there.add(path);
+  return async (entry: PlacedEntry, record: FileRecord): Promise<Finding | "untouched" | null> => {
+    const { path, sha256: expected } = record;
+    const size = await sizeIfTouched(entry);
+    if (size === null) return there.has(path) ? null : "untouched";
+    if (size !== undefined && size !== entry.size)
+      return sealFinding("FILE_DIGEST", { path, expected: `${entry.size} bytes`, actual: `${size} bytes` });
+    // All of a part and more: no need to read, say, 100 GiB for a digest that nobody asked for.
+    const fills = there.has(path) && entry.contentOffset <= start && entry.contentOffset + entry.size >= end;
+    if (!fills) return null;
+    const what = `it was written to, and is not what was sealed from byte ${start - entry.contentOffset} on`;
+    return sealFinding("FILE_DIGEST", { path, expected, what });
+  };
+}
+
+/** The size of a file that is not as the system described it when it was sealed; null when it is, and undefined when it cannot be looked at. */
+async function sizeIfTouched(entry: PlacedEntry): Promise<number | null | undefined> {
+  try {
+    const found = await lstat(entry.source, { bigint: true });
+    if (!found.isFile()) return undefined;
+    const same =
+      found.ino === entry.inode &&
+      found.mtimeNs === entry.modifiedNs &&
+      found.ctimeNs === entry.changedNs &&
+      Number(found.size) === entry.size;
+    return same ? null : Number(found.size);
+  } catch {
+    // Why, the reading that follows will say.
+    return undefined;
   }
 }
 
