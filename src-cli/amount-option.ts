@@ -11,15 +11,23 @@ const BYTES: Readonly<Record<string, number>> = {
 };
 const SECONDS: Readonly<Record<string, number>> = { s: 1, min: 60, h: 3600, d: 86_400 };
 
-/** Bytes per second of `5MiB`, `500 kB`, `1.5GiB/s`; null of `off`. A unit must be there: a bare number could be anything. */
-export function parseRate(text: string): number | null {
-  if (text.toLowerCase() === "off") return null;
+/** A limit as the user gives it: bytes per second, or none. */
+export type Rate = number | "off";
+
+/** Bytes per second of `5MiB`, `500 kB`, `1.5GiB/s`. A unit must be there: a bare number could be anything. */
+export function parseRate(text: string): Rate {
+  if (text.toLowerCase() === "off") return "off";
   const [, figure, unit] = /^(\d+(?:\.\d+)?) ?([A-Za-z]+)(?:\/s)?$/.exec(text) ?? [];
   const bytes = unit === undefined ? undefined : BYTES[unit.toUpperCase()];
   if (figure === undefined || bytes === undefined) {
     throw new InvalidArgumentError("Write it as 500KiB, 5MiB or 1.5MB (per second), or off.");
   }
   return Math.round(Number(figure) * bytes);
+}
+
+/** As the contract has it; what was not given stays so. */
+export function limitOf(rate: Rate | undefined): number | null | undefined {
+  return rate === "off" ? null : rate;
 }
 
 /** Seconds of `24h`, `30min`, `7d`, `0s`. */

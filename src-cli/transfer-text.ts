@@ -73,7 +73,9 @@ function remarks(transfer: TransferSummary, now: number, columns: number): reado
   if (wish !== null && process !== null) texts.push(`process ${process.pid} was asked to ${wish} it`);
   if (cause !== null) {
     const again = state === "waiting" ? nextTryText(transfer, now) : null;
-    texts.push(visible(cause.message) + (again === null ? "" : ` (${again})`));
+    texts.push(
+      visible(cause.message) + (again === null ? "" : ` ${again.charAt(0).toUpperCase()}${again.slice(1)}.`),
+    );
     if (state === "stopped" || state === "failed") {
       texts.push(`next: ${visible(cause.nextStep)} Then: strongroom transfers resume ${shortId(transfer)}`);
     }

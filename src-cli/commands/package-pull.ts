@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { parseRate } from "../amount-option.ts";
+import { limitOf, parseRate, type Rate } from "../amount-option.ts";
 import { examples } from "../help-text.ts";
 import { amountText, sizeText } from "../human-text.ts";
 import type { Session } from "../session.ts";
@@ -10,7 +10,7 @@ interface Options {
   readonly to: string;
   readonly file?: string;
   readonly as: "bag" | "tar";
-  readonly limit?: number | null;
+  readonly limit?: Rate;
 }
 
 export function define(command: Command, session: Session): void {
@@ -36,7 +36,7 @@ export function define(command: Command, session: Session): void {
     .action((reference: string, { to, file, as, limit }: Options) =>
       session.perform(command, {
         name: "packagePull",
-        request: { package: reference, to, file, as, limit },
+        request: { package: reference, to, file, as, limit: limitOf(limit) },
         call: (vault, request, options) => vault.packagePull(request, options),
         text: (pulled) =>
           `${visible(pulled.path)}\n\n${fields([

@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import type { TransferSummary } from "../../src-contract/transfers.ts";
 import type { PushResult } from "../../src-contract/vault-api.ts";
-import { parseRate, parseWhole } from "../amount-option.ts";
+import { limitOf, parseRate, parseWhole, type Rate } from "../amount-option.ts";
 import { examples } from "../help-text.ts";
 import { sizeText } from "../human-text.ts";
 import type { Session } from "../session.ts";
@@ -19,7 +19,7 @@ function checkText({ method, alreadyStored }: PushResult): string {
 interface Options {
   readonly detach?: boolean;
   readonly priority?: number;
-  readonly limit?: number | null;
+  readonly limit?: Rate;
 }
 
 function storedText(pushed: PushResult): string {
@@ -65,7 +65,7 @@ export function define(command: Command, session: Session): void {
           })
         : session.perform(command, {
             name: "packagePush",
-            request: { package: reference, priority, limit },
+            request: { package: reference, priority, limit: limitOf(limit) },
             call: (vault, request, options) => vault.packagePush(request, options),
             text: storedText,
           }),

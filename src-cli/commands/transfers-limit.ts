@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { parseRate } from "../amount-option.ts";
+import { limitOf, parseRate, type Rate } from "../amount-option.ts";
 import { examples } from "../help-text.ts";
 import { sizeText } from "../human-text.ts";
 import type { Session } from "../session.ts";
@@ -24,8 +24,9 @@ Kept for all transfers, both ways; running ones follow within a second.
 'package push --limit' and 'package pull --limit' are for one run alone.
 ${examples("strongroom transfers limit 5MiB", "strongroom transfers limit off", "strongroom transfers limit")}`,
     )
-    .action((bytesPerSecond: number | null | undefined) =>
-      bytesPerSecond === undefined
+    .action((rate: Rate | undefined) => {
+      const bytesPerSecond = limitOf(rate);
+      return bytesPerSecond === undefined
         ? session.perform(command, {
             name: "transfersList",
             request: {},
@@ -37,6 +38,6 @@ ${examples("strongroom transfers limit 5MiB", "strongroom transfers limit off", 
             request: { bytesPerSecond },
             call: (vault, request) => vault.transfersSetLimit(request),
             text: limitText,
-          }),
-    );
+          });
+    });
 }
