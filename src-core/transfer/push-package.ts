@@ -112,12 +112,16 @@ export async function pushPackage(options: PushOptions): Promise<PushedPackage> 
 /** How it ends for a device when another one has stored the same package meanwhile and dropped all uploads of it. */
 const LOST_RACE: ReadonlySet<FailureCode> = new Set(["OBJECT_CHANGED", "OBJECT_CONFLICT", "PATH_NOT_FOUND"]);
 
+/** An earlier run that came as far may have written its record. */
+const RECORDED: ReadonlySet<TransferState> = new Set(["recording", "sealing"]);
+
 /** One run of a push, under its lease. */
 class Push {
   readonly #options: PushOptions;
   readonly #context: SendContext;
   readonly #keys: PackageKeys;
   readonly #packageDigest: string;
+  #state: TransferState = "queued";
   /** The source's bytes were not the sealed ones: this transfer is over. */
   refused = false;
   /** SHA-256 hex of manifest.json's parts, once it was read. */
@@ -150,7 +154,7 @@ class Push {
   }
 
   async #send(): Promise<PushedPackage> {
-    const { vault } = this.#context;
+    const { vault, lease } = this.#context;
     const { seal, sealBytes, archive } = this.#options;
     if (archive.size !== seal.archiveSize) {
       throw fail(
@@ -171,14 +175,19 @@ class Push {
     this.#advance("checking");
     const method = await this.#endCheck(sent, manifest);
     this.#advance("recording");
-    const stored = await writeStoredRecord(vault, this.#keys, {
-      packageId: seal.packageId,
-      packageDigest: this.#packageDigest,
-      archive: sent.info,
-      method,
-      actor: this.#options.actor,
-      now: this.#options.clock.now(),
-    });
+    const stored = await writeStoredRecord(
+      vault,
+      this.#keys,
+      {
+        packageId: seal.packageId,
+        packageDigest: this.#packageDigest,
+        archive: sent.info,
+        method,
+        actor: this.#options.actor,
+        now: this.#options.clock.now(),
+      },
+      RECORDED.has(lease.found.state),
+    );
     this.#advance("sealing");
     await vault.put(this.#keys.seal, sealBytes);
     await this.#dropUploads();
@@ -186,6 +195,8 @@ class Push {
   }
 
   #advance(state: TransferState): void {
+    if (state === this.#state) return;
+    this.#state = state;
     this.#context.lease.advance(state);
     this.#options.onState?.(state);
   }
@@ -218,7 +229,10 @@ class Push {
       partSize: seal.partSize,
       digests: seal.parts,
       meter: byteMeter("send", archive.size, seal.archive, clock, onProgress),
-      beforeSending: (bytes) => this.#context.vault.requireRoom(archive.size, bytes),
+      beforeSending: (bytes) => {
+        this.#advance("sending-archive");
+        return this.#context.vault.requireRoom(archive.size, bytes);
+      },
       beforeCompleting: () => this.#advance("completing"),
       onRefused: async ({ number, offset, size }) => {
         this.refused = true;
@@ -267,14 +281,13 @@ class Push {
 
   /**
    * Holds what lies in the vault against the seal, by what the store says of it where that proves its bytes, else by reading them back. What this
-   * transfer stored and is not right is taken away again, so that the next run can store it.
+   * transfer stored and is not right is taken away again, so that the next run can store it. Answers how it was done for the archive.
    */
   async #endCheck(archive: SentObject, manifest: SentObject): Promise<EndCheckMethod> {
     const { seal } = this.#options;
-    const method = await this.#checkObject(archive, { partSize: seal.partSize, digests: seal.parts });
     const manifestPart = { partSize: MANIFEST_PART, digests: this.#manifestParts };
-    const ofManifest = await this.#checkObject(manifest, manifestPart);
-    return ofManifest === "read back" ? ofManifest : method;
+    await this.#checkObject(manifest, manifestPart);
+    return await this.#checkObject(archive, { partSize: seal.partSize, digests: seal.parts });
   }
 
   async #checkObject(

@@ -48,7 +48,36 @@ export async function sendObject(context: SendContext, object: ObjectToSend): Pr
   const there = await vault.head(key);
   if (there !== null) return sentBefore(context, ofSize(there, source.size), known);
   if (source.size <= object.partSize && known === undefined) return sendWhole(context, object);
+  for (let tried = 1; ; tried++) {
+    const meter = takeBackMeter(object.meter);
+    try {
+      return await sendInParts(context, { ...object, meter });
+    } catch (error) {
+      // The upload, or a part of it, is gone from the store (dropped by a rule of the bucket, or by somebody): what is not there is sent again.
+      if (asFailure(error).failure.code !== "OBJECT_CHANGED" || tried >= context.retry.tries) throw error;
+      if ((await vault.head(key)) !== null) throw error;
+      meter.takeBack();
+    }
+  }
+}
 
+/** A meter whose bytes can be taken back all at once. */
+function takeBackMeter(meter: ByteMeter): ByteMeter & { takeBack(): void } {
+  let added = 0;
+  return {
+    add(bytes) {
+      added += bytes;
+      meter.add(bytes);
+    },
+    end: () => meter.end(),
+    takeBack: () => meter.add(-added),
+  };
+}
+
+async function sendInParts(context: SendContext, object: ObjectToSend): Promise<SentObject> {
+  const { vault, lease } = context;
+  const { key, source } = object;
+  const known = lease.uploads().find((upload) => upload.key === key);
   const resumed = known === undefined ? null : await reconcile(context, known, object);
   const done = new Set(resumed?.parts.map(({ number }) => number));
   const missing = partRanges(source.size, object.partSize).filter(({ number }) => !done.has(number));
@@ -72,48 +101,31 @@ export async function sendObject(context: SendContext, object: ObjectToSend): Pr
   }
 }
 
-/** An object that an earlier run of this transfer, or somebody else, has stored. */
+/** An object that an earlier run of this transfer has stored, if all of its parts were sent, or somebody else. */
 function sentBefore({ lease }: SendContext, info: ObjectInfo, upload: UploadRef | undefined): SentObject {
-  if (upload === undefined) return { info, ours: false, tags: null };
-  const parts = lease.parts(info.key);
-  const whole = parts.length === Math.ceil(upload.size / upload.partSize);
-  return { info, ours: true, tags: whole ? parts.map(({ tag }) => tag) : null };
+  const parts = upload === undefined ? [] : lease.parts(info.key);
+  const whole = upload !== undefined && parts.length === Math.ceil(upload.size / upload.partSize);
+  return { info, ours: whole, tags: whole ? parts.map(({ tag }) => tag) : null };
 }
 
 /** One part is one object in one request: the store takes it only if its bytes have the digest. */
-async function sendWhole(context: SendContext, object: ObjectToSend): Promise<SentObject> {
-  const { vault, retry, signal } = context;
+async function sendWhole({ vault, signal }: SendContext, object: ObjectToSend): Promise<SentObject> {
   const { key, source, digests, meter } = object;
   await object.beforeSending(source.size);
   const bytes = new Uint8Array(source.size);
   if (source.size > 0) await source.read(0, bytes, signal);
   object.beforeCompleting();
   const sha256 = digests[0];
-  const part = { number: 1, offset: 0, size: source.size };
-  const kept = memorySource(bytes);
   try {
-    const info = await retrying(retry, signal, async () => {
-      try {
-        return await vault.put(key, bytes, { signal, ...(sha256 === undefined ? {} : { sha256 }) });
-      } catch (error) {
-        throw await ofRefusal(error, part, kept, sha256);
-      }
-    });
+    const info = await vault.put(key, bytes, { signal, ...(sha256 === undefined ? {} : { sha256 }) });
     meter.add(bytes.length);
     meter.end();
     return { info, ours: true, tags: [info.version] };
   } catch (error) {
-    if (asFailure(error).failure.code === "DIGEST_MISMATCH") await object.onRefused(part);
+    if (asFailure(error).failure.code === "DIGEST_MISMATCH")
+      await object.onRefused({ number: 1, offset: 0, size: source.size });
     throw error;
   }
-}
-
-function memorySource(bytes: Uint8Array): RangeSource {
-  return {
-    size: bytes.length,
-    read: async (offset, target) => target.set(bytes.subarray(offset, offset + target.length)),
-    close: async () => undefined,
-  };
 }
 
 /**

@@ -25,6 +25,10 @@ const storedRecordSchema = z.object({
 });
 export type StoredRecord = z.infer<typeof storedRecordSchema>;
 
+/**
+ * Writes down that a package is stored. With `before` one that this actor wrote of the same object, checked in the same way, serves instead:
+ * runs that stop after it would leave one each.
+ */
 export async function writeStoredRecord(
   vault: Vault,
   keys: PackageKeys,
@@ -36,15 +40,27 @@ export async function writeStoredRecord(
     actor: string;
     now: number;
   },
+  before: boolean,
 ): Promise<StoredRecord> {
+  const { size, version, versionId } = facts.archive;
+  const records = before ? await readStoredRecords(vault, keys, facts.packageDigest) : [];
+  const same = records.find(
+    (record) =>
+      record.size === size &&
+      record.version === version &&
+      record.versionId === versionId &&
+      record.method === facts.method &&
+      record.actor === facts.actor,
+  );
+  if (same !== undefined) return same;
   const time = new Date(facts.now).toISOString();
   const record: StoredRecord = {
     format: "strongroom-stored/1",
     packageId: facts.packageId,
     packageDigest: facts.packageDigest,
-    size: facts.archive.size,
-    version: facts.archive.version,
-    ...(facts.archive.versionId === undefined ? {} : { versionId: facts.archive.versionId }),
+    size,
+    version,
+    ...(versionId === undefined ? {} : { versionId }),
     method: facts.method,
     actor: facts.actor,
     time,

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Metadata, ObjectInfo, Vault } from "../ports.ts";
+import { confirmedDigest } from "../transfer/confirmed-digest.ts";
 import { conflict } from "./conflict.ts";
 import { refusedBytes } from "./folder-upload.ts";
 import type { S3Capabilities } from "./s3-capabilities.ts";
@@ -27,6 +28,10 @@ export function storedAs(
   };
 }
 
+function sha256Hex(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
 /** Writing of small objects, and deleting. */
 export function s3Writes(
   client: StoreClient,
@@ -38,9 +43,9 @@ export function s3Writes(
 
   const put: Vault["put"] = async (key, bytes, options = {}) => {
     const { signal, pace } = options;
-    const sha256 = createHash("sha256").update(bytes).digest();
-    if (options.sha256 !== undefined && options.sha256 !== sha256.toString("hex")) {
-      throw refusedBytes(key, { expected: options.sha256, actual: sha256.toString("hex") });
+    const sha256 = sha256Hex(bytes);
+    if (options.sha256 !== undefined && options.sha256 !== sha256) {
+      throw refusedBytes(key, { expected: options.sha256, actual: sha256 });
     }
     const Key = bucketKey(settings, key);
     if (!can.createOnly) {
@@ -55,7 +60,7 @@ export function s3Writes(
           key,
           signal,
           pace,
-          headers: { "x-amz-content-sha256": sha256.toString("hex") },
+          headers: { "x-amz-content-sha256": sha256 },
           command: (sdk) =>
             new sdk.PutObjectCommand({
               Bucket: settings.bucket,
@@ -64,7 +69,7 @@ export function s3Writes(
               ContentLength: bytes.length,
               IfNoneMatch: "*",
               ...more,
-              ...(can.checksums ? { ChecksumSHA256: sha256.toString("base64") } : {}),
+              ...(can.checksums ? { ChecksumSHA256: Buffer.from(sha256, "hex").toString("base64") } : {}),
               ...storedAs(settings, options),
             }),
         }),
@@ -88,19 +93,22 @@ export function s3Writes(
     }
   };
 
+  /** What comes with other bytes is read again, since a connection may damage it: nothing is called another object by one look. */
   async function sameOrConflict(
     there: ObjectInfo,
     bytes: Uint8Array,
     signal: Parameters<Vault["head"]>[1],
   ): Promise<ObjectInfo> {
-    if (there.size === bytes.length) {
-      const held = new Uint8Array(bytes.length);
+    if (there.size !== bytes.length) throw conflict(there.key);
+    const held = new Uint8Array(bytes.length);
+    const read = async () => {
       await getRange(there, 0, held, signal);
-      const { key, size, version, versionId } = there;
-      if (Buffer.compare(held, bytes) === 0)
-        return { key, size, version, ...(versionId === undefined ? {} : { versionId }) };
-    }
-    throw conflict(there.key);
+      return sha256Hex(held);
+    };
+    const ours = sha256Hex(bytes);
+    if ((await confirmedDigest(read, ours)) !== ours) throw conflict(there.key);
+    const { key, size, version, versionId } = there;
+    return { key, size, version, ...(versionId === undefined ? {} : { versionId }) };
   }
 
   return {

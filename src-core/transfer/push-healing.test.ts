@@ -1,0 +1,214 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import type { Progress } from "../../src-contract/progress.ts";
+import type { Db } from "../catalog/database.ts";
+import { fail } from "../failing.ts";
+import type { RangeSource, Vault } from "../ports.ts";
+import { collect, failureOf, memorySource, scratch } from "../vault/vault-fixtures.ts";
+import { type PushedPackage, type PushOptions, pushPackage } from "./push-package.ts";
+import { COMMAND_RETRY } from "./retry.ts";
+import {
+  archiveBytes,
+  archiveOf,
+  KEYS,
+  makeWorkplace,
+  openLedger,
+  PARTS,
+  pushOptions,
+  SIZE,
+  STORED_FILES,
+  sealOf,
+  storedArchive,
+  vaultFiles,
+  vaultOf,
+  withMethod,
+} from "./transfer-fixtures.ts";
+
+let folder: ReturnType<typeof scratch>;
+let db: Db;
+let archive: RangeSource;
+beforeEach(async () => {
+  folder = scratch();
+  makeWorkplace(folder.path);
+  db = openLedger(folder.path);
+  archive = await archiveOf(folder.path);
+});
+afterEach(async () => {
+  await archive.close();
+  db.close();
+  folder[Symbol.dispose]();
+});
+
+const push = (vault: Vault, more: Partial<PushOptions> = {}): Promise<PushedPackage> =>
+  pushPackage(pushOptions(folder.path, db, archive, { vault, lanes: 1, ...more }));
+const lost = () => fail("VAULT_UNREACHABLE", "The line is dead.", "Wait.");
+
+/** The vault, and the numbers of the parts that it is sent. */
+function watched(vault: Vault): { readonly vault: Vault; readonly sent: number[] } {
+  const sent: number[] = [];
+  const putPart = (original: Vault["putPart"]): Vault["putPart"] => {
+    return (upload, part, options) => {
+      sent.push(part.number);
+      return original(upload, part, options);
+    };
+  };
+  return { vault: withMethod(vault, "putPart", putPart), sent };
+}
+
+test("an archive of one part is tried as often as the policy says, and no more", async () => {
+  let tries = 0;
+  const vault = withMethod(vaultOf(folder.path), "put", (put) => async (key, ...rest) => {
+    if (key !== KEYS.archive) return await put(key, ...rest);
+    tries++;
+    throw lost();
+  });
+  const bytes = archiveBytes().subarray(0, 1000);
+  const small = { ...sealOf(bytes), archive: memorySource(bytes) };
+  expect((await failureOf(push(vault, small))).code).toBe("VAULT_UNREACHABLE");
+  expect(tries).toBe(COMMAND_RETRY.tries);
+});
+
+test("an upload that is dropped under way is begun anew in the same run, and progress still ends with the archive's size", async () => {
+  const real = vaultOf(folder.path);
+  let dropped = false;
+  const { vault, sent } = watched(
+    withMethod(real, "putPart", (putPart) => async (upload, part, options) => {
+      if (part.number === 4 && !dropped) {
+        dropped = true;
+        await real.abortUpload(upload);
+      }
+      return await putPart(upload, part, options);
+    }),
+  );
+  const progress: Progress[] = [];
+  const states: string[] = [];
+  await push(vault, {
+    onProgress: (now) => progress.push(now),
+    onState: (state) => states.push(state),
+  });
+  expect(sent).toEqual([1, 2, 3, 4, 1, 2, 3, 4, 5, 6, 7, 8]);
+  expect(storedArchive(folder.path).equals(archiveBytes())).toBe(true);
+  expect(vaultFiles(folder.path)).toEqual(STORED_FILES);
+  const told = progress.filter(({ phase, subject }) => phase === "send" && subject === "site-a.tar");
+  expect(told.at(-1)).toMatchObject({ done: SIZE, total: SIZE });
+  expect(states.slice(0, 3)).toEqual(["sending-archive", "completing", "sending-manifest"]);
+});
+
+test("an upload that is dropped every time is begun as often as anything is tried", async () => {
+  const real = vaultOf(folder.path);
+  let begun = 0;
+  const vault = withMethod(
+    withMethod(real, "putPart", (putPart) => async (upload, part, options) => {
+      await real.abortUpload(upload);
+      return await putPart(upload, part, options);
+    }),
+    "beginUpload",
+    (begin) =>
+      (...args) => {
+        begun++;
+        return begin(...args);
+      },
+  );
+  const failure = await failureOf(push(vault));
+  expect(failure).toMatchObject({ code: "OBJECT_CHANGED", nextStep: expect.stringContaining("again") });
+  expect(begun).toBe(COMMAND_RETRY.tries);
+  expect(vaultFiles(folder.path)).toEqual([]);
+  await push(real);
+  expect(vaultFiles(folder.path)).toEqual(STORED_FILES);
+});
+
+test("where the store has lost a part when the upload is completed, that part alone is sent again", async () => {
+  let completed = 0;
+  let lists = 0;
+  const { vault, sent } = watched(
+    withMethod(
+      withMethod(vaultOf(folder.path), "listParts", (list) => async (...args) => {
+        lists++;
+        return (await list(...args)).map((part) => (part.number === 3 ? { ...part, tag: "other" } : part));
+      }),
+      "completeUpload",
+      (complete) =>
+        async (...args) => {
+          if (completed++ > 0) return await complete(...args);
+          throw fail("OBJECT_CHANGED", "The store has not all of its parts.", "Run the same command again.");
+        },
+    ),
+  );
+  await push(vault);
+  expect([completed, lists]).toEqual([2, 1]);
+  expect(sent).toEqual([...Array.from({ length: PARTS }, (_, index) => index + 1), 3]);
+  expect(storedArchive(folder.path).equals(archiveBytes())).toBe(true);
+});
+
+test("an upload whose object somebody else has stored meanwhile is not begun anew", async () => {
+  const real = vaultOf(folder.path);
+  let begun = 0;
+  const vault = withMethod(
+    withMethod(real, "putPart", (putPart) => async (upload, part, options) => {
+      await real.abortUpload(upload);
+      await real.put(KEYS.archive, archiveBytes());
+      return await putPart(upload, part, options);
+    }),
+    "beginUpload",
+    (begin) =>
+      (...args) => {
+        begun++;
+        return begin(...args);
+      },
+  );
+  expect((await failureOf(push(vault))).code).toBe("OBJECT_CHANGED");
+  expect(begun).toBe(1);
+  expect(await push(real)).toMatchObject({ alreadyStored: false, method: "read back" });
+});
+
+test("what another device has put under the archive's key is never taken away, though an upload of ours was begun", async () => {
+  const real = vaultOf(folder.path);
+  const stopping = withMethod(real, "putPart", (putPart) => async (upload, part, options) => {
+    if (part.number === 3) throw fail("DISK_FULL", "The disk is full.", "Free some space.");
+    return await putPart(upload, part, options);
+  });
+  expect((await failureOf(push(stopping))).code).toBe("DISK_FULL");
+  const others = Buffer.alloc(SIZE, 1);
+  await real.put(KEYS.archive, others);
+  expect((await failureOf(push(real))).code).toBe("OBJECT_CONFLICT");
+  expect(storedArchive(folder.path).equals(others)).toBe(true);
+});
+
+test("runs that stop after it was recorded that the package is stored leave one record", async () => {
+  const real = vaultOf(folder.path);
+  const vault = withMethod(real, "put", (put) => async (key, ...rest) => {
+    if (key === KEYS.seal) throw lost();
+    return await put(key, ...rest);
+  });
+  let now = 0;
+  const clock = { now: () => (now += 60_000) };
+  for (let run = 0; run < 3; run++)
+    expect((await failureOf(push(vault, { clock }))).code).toBe("VAULT_UNREACHABLE");
+  const pushed = await push(real, { clock });
+  expect(vaultFiles(folder.path)).toEqual(STORED_FILES);
+  expect(pushed.alreadyStored).toBe(false);
+  const [record] = await collect(real.list(KEYS.storedPrefix));
+  expect(JSON.parse(readFileSync(join(folder.path, "vault", record?.key ?? ""), "utf8"))).toEqual(
+    pushed.stored,
+  );
+});
+
+test("the record says how the archive was checked, also where manifest.json had to be read back", async () => {
+  const real = vaultOf(folder.path);
+  const reads: string[] = [];
+  const vault: Vault = {
+    ...real,
+    attest: ({ key }) =>
+      key === KEYS.archive
+        ? { method: "etag of the parts", matches: true, expected: "e", actual: "e" }
+        : null,
+    readRange: (object, ...rest) => {
+      reads.push(object.key);
+      return real.readRange(object, ...rest);
+    },
+  };
+  const pushed = await push(vault);
+  expect(reads).toEqual([KEYS.manifest]);
+  expect([pushed.method, pushed.stored?.method]).toEqual(["etag of the parts", "etag of the parts"]);
+});
