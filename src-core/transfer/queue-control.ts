@@ -85,9 +85,14 @@ export async function resumeTransfer(
     return !running && liveWorkers(core).length === 0;
   });
   if (readied.immediate()) {
-    await withBandwidth(core.ledger, undefined, (bandwidth) =>
-      runQueued(core, id, { ...options, bandwidth }, false),
-    );
+    try {
+      await withBandwidth(core.ledger, undefined, (bandwidth) =>
+        runQueued(core, id, { ...options, bandwidth }, false),
+      );
+    } catch (error) {
+      // Somebody else was faster; that it goes on is all that was asked for.
+      if (asFailure(error).failure.code !== "BUSY") throw error;
+    }
   }
   return summaryNow(core, id);
 }

@@ -37,7 +37,7 @@ const causeSchema = z.object({
 });
 
 /** One row of the transfers table, as the queue sees it. */
-export const queueRowSchema = z.object({
+const queueRowSchema = z.object({
   id: z.string(),
   direction: z.enum(["push", "pull"]),
   vault: z.string(),
@@ -72,7 +72,7 @@ export const queueRowSchema = z.object({
 export type QueueRow = z.infer<typeof queueRowSchema>;
 
 /** States in which nothing is left to do. */
-export const OVER = ["stored", "received", "cancelled"] as const;
+const OVER = ["stored", "received", "cancelled"] as const;
 const IS_OVER = `state IN (${OVER.map((state) => `'${state}'`).join(", ")})`;
 
 /**

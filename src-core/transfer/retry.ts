@@ -35,9 +35,21 @@ export function canHeal({ code }: Pick<Failure, "code">): boolean {
 }
 
 /**
- * Runs `work` until it succeeds, fails for good, or the tries are used up; the last failure is thrown.
- * Waits a random time between 0 and firstMs x 2^n ("full jitter"), or longer where the failure's `details.retryAfterMs` says so.
+ * Milliseconds to wait after so many tries: a random time between 0 and firstMs x 2^n ("full jitter"), or longer where the failure's
+ * `details.retryAfterMs` says so.
  */
+export function waitAfter(
+  { firstMs, longestMs, random }: Pick<RetryPolicy, "firstMs" | "longestMs" | "random">,
+  tried: number,
+  { details }: Pick<Failure, "details">,
+): number {
+  const ceiling = Math.min(longestMs, firstMs * 2 ** (tried - 1));
+  const asked = details?.retryAfterMs;
+  const least = typeof asked === "number" ? Math.min(asked, longestMs) : 0;
+  return Math.max(least, random() * ceiling);
+}
+
+/** Runs `work` until it succeeds, fails for good, or the tries are used up; the last failure is thrown. */
 export async function retrying<T>(
   policy: RetryPolicy,
   signal: CancelSignal | undefined,
@@ -50,11 +62,8 @@ export async function retrying<T>(
     } catch (error) {
       const { failure } = asFailure(error);
       if (tried >= policy.tries || !canHeal(failure)) throw error;
-      const ceiling = Math.min(policy.longestMs, policy.firstMs * 2 ** (tried - 1));
-      const asked = failure.details?.retryAfterMs;
-      const least = typeof asked === "number" ? Math.min(asked, policy.longestMs) : 0;
       policy.onWait?.(failure);
-      await policy.sleep(Math.max(least, policy.random() * ceiling), signal);
+      await policy.sleep(waitAfter(policy, tried, failure), signal);
     }
   }
 }

@@ -16,7 +16,7 @@ import {
   unfinishedRows,
 } from "./queue-rows.ts";
 import { isStopped, isWork, runnerOf } from "./queue-standing.ts";
-import { canHeal, type RetryPolicy, sleep } from "./retry.ts";
+import { canHeal, type RetryPolicy, sleep, waitAfter } from "./retry.ts";
 import { runQueued } from "./run-queued.ts";
 import { type Registered, registerAgent } from "./worker-registry.ts";
 
@@ -24,8 +24,8 @@ import { type Registered, registerAgent } from "./worker-registry.ts";
 const AT_ONCE = 2;
 /** How often the queue is looked at for new work, milliseconds. */
 const LOOK_MS = 500;
-const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 60_000;
+const WAITS = { firstMs: 500, longestMs: LONGEST_WAIT_MS, random: Math.random };
 /** A transfer that ran for so long, milliseconds, begins with short waits again. */
 const RAN_WELL_MS = 60_000;
 /** A vault's object can be replaced under a transfer, and the next run knows it; so often in a row it is a fault that somebody has to see to. */
@@ -162,18 +162,16 @@ class QueueWorker {
     const fresh = failure.code === "OBJECT_CHANGED" && freshStarts < FRESH_STARTS;
     if (!canHeal(failure) && !fresh) return;
     this.#tries.set(id, { count: count + 1, freshStarts: freshStarts + (fresh ? 1 : 0) });
-    const wait = Math.random() * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** count);
-    noteNextTry(this.#core.ledger, id, this.#core.clock.now() + Math.round(wait), fresh);
+    const wait = Math.round(waitAfter(WAITS, count + 1, failure));
+    noteNextTry(this.#core.ledger, id, this.#core.clock.now() + wait, fresh);
   }
 
   /** Waits for as long as it takes, but does not keep a place from transfers that could be run now. */
   #patience(): RetryPolicy {
     let last: Failure | null = null;
     return {
+      ...WAITS,
       tries: Number.POSITIVE_INFINITY,
-      firstMs: FIRST_WAIT_MS,
-      longestMs: LONGEST_WAIT_MS,
-      random: Math.random,
       onWait: (failure) => {
         last = failure;
       },
