@@ -110,3 +110,43 @@ test("what was noted is there after the ledger was closed; a dropped upload take
   again.release();
   db.close();
 });
+
+test.each([
+  ["checking", 10],
+  ["sending-archive", 4],
+] as const)("a run that ends while %s leaves %d of 10 bytes as what is through", (state, bytes) => {
+  using folder = scratch();
+  const db = openLedger(folder.path);
+  const entry = { engagement: "acme-2026", packageName: "x", bytes: 10, parts: 3 };
+  const told = () => db.prepare("SELECT bytes_done FROM transfers").pluck().get();
+  for (const end of ["stop", "pause"] as const) {
+    const lease = leaseTransfer(db, { ...PLAN, entry }, clock);
+    lease.advance(state);
+    lease.note({ bytesDone: 4, waiting: null });
+    expect(told()).toBe(4);
+    if (end === "stop") lease.stop(null, false);
+    else lease.pause();
+    // A note that comes late changes nothing.
+    lease.note({ bytesDone: 5, waiting: null });
+    expect(told()).toBe(bytes);
+    lease.release();
+  }
+  db.close();
+});
+
+test("a note says what is waited for, and a step forward that it is over", () => {
+  using folder = scratch();
+  const db = openLedger(folder.path);
+  const lease = leaseTransfer(db, PLAN, clock);
+  const failure = { code: "VAULT_UNREACHABLE", message: "It is away.", nextStep: "Wait." } as const;
+  const told = () => db.prepare("SELECT bytes_done, cause, retry_at FROM transfers").get();
+  lease.note({ bytesDone: 7, waiting: null });
+  lease.note({ bytesDone: null, waiting: { failure, retryAt: NOW + 5 } });
+  expect(told()).toEqual({ bytes_done: 7, cause: JSON.stringify(failure), retry_at: NOW + 5 });
+  lease.advance("checking");
+  expect(told()).toEqual({ bytes_done: 7, cause: null, retry_at: null });
+  // What the table cannot hold is a fault of the program and not passed over.
+  expect(() => lease.note({ bytesDone: 0.5, waiting: null })).toThrow();
+  lease.release();
+  db.close();
+});

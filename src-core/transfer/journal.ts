@@ -213,7 +213,7 @@ export class TransferLease {
 
   /** Notes why it stopped; null when it is only put down, for any worker to take up. Unless `ended`, the state stays, and the next run goes on from there. */
   stop(cause: Failure | null, ended: boolean): void {
-    this.#settle("cause = ?, retry_at = NULL, wish = NULL, state = iif(?, 'failed', state)", [
+    this.#settle(`cause = ?, retry_at = NULL, wish = NULL, ${TRANSFERRED}, state = iif(?, 'failed', state)`, [
       cause === null ? null : causeJson(cause),
       ended ? 1 : 0,
     ]);
