@@ -104,7 +104,7 @@ export const artifactRequestSchemas = {
   }),
 } as const;
 
-export interface Artifact {
+interface Artifact {
   readonly audit: string;
   /** The name of its folder. */
   readonly phase: string;

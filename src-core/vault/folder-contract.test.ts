@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createFolderVault } from "./folder-vault.ts";
-import { describeVault } from "./vault-contract.ts";
+import { describeVault } from "./vault-contract-fixtures.ts";
 import { scratch } from "./vault-fixtures.ts";
 
 describeVault("a vault in a folder", 64 * 1024, async () => {

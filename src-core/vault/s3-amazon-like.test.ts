@@ -7,7 +7,7 @@ import { AmazonLike, type Deviations } from "./amazon-like-fixtures.ts";
 import { type FakeStore, fakeStore } from "./fake-store-fixtures.ts";
 import { MIN_PART_BYTES as PART } from "./s3-settings.ts";
 import { createS3Vault } from "./s3-vault.ts";
-import { describeVault } from "./vault-contract.ts";
+import { describeVault } from "./vault-contract-fixtures.ts";
 import { failureOf, memorySource } from "./vault-fixtures.ts";
 
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");

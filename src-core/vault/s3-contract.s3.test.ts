@@ -2,7 +2,7 @@ import { freshBucket, testStore } from "../../e2e/support/test-store.ts";
 import type { VaultHealth } from "../../src-contract/vault-api.ts";
 import { openTestVault, s3Place, settingsFor } from "./s3-fixtures.ts";
 import { MIN_PART_BYTES } from "./s3-settings.ts";
-import { describeVault } from "./vault-contract.ts";
+import { describeVault } from "./vault-contract-fixtures.ts";
 
 describeVault("a vault in S3 of which nothing is known", MIN_PART_BYTES, async () =>
   s3Place(testStore(), await bucket(), null),

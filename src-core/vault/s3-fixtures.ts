@@ -5,7 +5,7 @@ import type { VaultHealth } from "../../src-contract/vault-api.ts";
 import { StoreCredentials } from "../credentials/store-credentials.ts";
 import { S3_LIMITS, type S3Limits, type S3Settings } from "./s3-settings.ts";
 import { createS3Vault, type S3Vault } from "./s3-vault.ts";
-import type { VaultPlace } from "./vault-contract.ts";
+import type { VaultPlace } from "./vault-contract-fixtures.ts";
 
 /** For tests only: the settings of a bucket of a test store. */
 export function settingsFor(store: S3Store, bucket: string, more: Partial<S3Settings> = {}): S3Settings {

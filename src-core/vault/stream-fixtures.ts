@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { fail } from "../failing.ts";
 import type { Vault } from "../ports.ts";
-import type { VaultPlace } from "./vault-contract.ts";
+import type { VaultPlace } from "./vault-contract-fixtures.ts";
 import { collect, failureOf, memorySource } from "./vault-fixtures.ts";
 
 const MIB = 1024 * 1024;
