@@ -1,6 +1,5 @@
 import { expect } from "vitest";
 import type { Seal } from "../src-contract/seal.ts";
-import type { Moment, Trace } from "./crash-run.ts";
 import { fromLedger, type Scenario } from "./crash-scenario.ts";
 import type { Exchange } from "./support/fault-exchange.ts";
 import type { FaultProxy } from "./support/fault-proxy.ts";
@@ -112,12 +111,6 @@ export class PartCount {
       allowed: allowed + this.#allowed,
       again: this.#tally.again + again,
     };
-  }
-
-  /** The moment when the store has just executed the request for the second part of an undisturbed run. */
-  secondPart({ requests }: Trace): Moment {
-    const places = requests.flatMap((exchange, index) => (this.#isPart(exchange) ? [index + 1] : []));
-    return { how: "request", nth: places[1] ?? 1, when: "executed" };
   }
 
   #isPart({ operation, key }: Exchange): boolean {

@@ -4,8 +4,10 @@ import { CrashCases, share, type Work } from "./crash-cases.ts";
 import { counted, PartCount, partTable } from "./crash-parts.ts";
 import { pullScenario } from "./crash-pull.ts";
 import { pushScenario } from "./crash-push.ts";
+import type { Moment } from "./crash-run.ts";
 import type { Scenario } from "./crash-scenario.ts";
 import { CrashTally } from "./crash-tally.ts";
+import type { Operation } from "./support/s3-call.ts";
 
 const ASKED = process.env.STRONGROOM_CRASH_RUNS;
 /** Kills of push, and as many of pull. */
@@ -28,22 +30,50 @@ async function pulls(as: "bag" | "tar", from: "vault" | "vault of another device
   return await pullScenario({ as, from, vault, diskBytes });
 }
 
-/** Two scenarios of one kind, with half of its kills and of its states each. */
-function halves(counts: Map<string, PartCount>, ...scenarios: readonly Scenario[]): readonly Work[] {
+/** When the store has executed a request that the program waits for: the `which`th of its kind, from 0, in an undisturbed run. */
+function executed({ trace }: Scenario, operation: Operation, which = 0): Moment {
+  const places = trace.requests.flatMap((exchange, index) =>
+    exchange.operation === operation && exchange.key.endsWith(".tar") ? [index + 1] : [],
+  );
+  const nth = places[which];
+  if (nth === undefined)
+    throw new Error(`an undisturbed run has no request ${which} of the kind ${operation}`);
+  return { how: "request", nth, when: "executed" };
+}
+
+/** Two scenarios of one kind, with half of its kills, of its states and of these moments each. */
+function halves(
+  counts: Map<string, PartCount>,
+  scenarios: readonly Scenario[],
+  moments: readonly (readonly [Operation, number])[],
+): readonly Work[] {
   return scenarios.map((scenario, half) => {
     const count = PartCount.of(scenario);
     counts.set(scenario.name, count);
-    const states = scenario.states.filter((_, index) => index % 2 === half);
-    return share(counted(scenario, count), RUNS / 2, states, [count.secondPart(scenario.trace)]);
+    const mine = <T>(all: readonly T[]) => all.filter((_, index) => index % 2 === half);
+    const due = mine(moments).map(([operation, which]) => executed(scenario, operation, which));
+    return share(counted(scenario, count), RUNS / 2, mine(scenario.states), due);
   });
 }
+
+/** What was begun or completed and what the journal does not know of, and a part in the middle. */
+const IN_PUSH = [
+  ["create-upload", 0],
+  ["upload-part", 1],
+  ["upload-part", 2],
+  ["complete-upload", 0],
+] as const;
+const IN_PULL = [
+  ["get", 1],
+  ["get", 2],
+] as const;
 
 test("a push to a store and a pull from it can be killed at any moment: nothing moves twice but the parts in flight, and no upload stays", async () => {
   const began = performance.now();
   const counts = new Map<string, PartCount>();
   const works = [
-    ...halves(counts, await pushes("copy"), await pushes("reference")),
-    ...halves(counts, await pulls("tar", "vault of another device"), await pulls("bag", "vault")),
+    ...halves(counts, [await pushes("copy"), await pushes("reference")], IN_PUSH),
+    ...halves(counts, [await pulls("tar", "vault of another device"), await pulls("bag", "vault")], IN_PULL),
   ];
   const prepared = performance.now();
   const tally = new CrashTally(works.flatMap(({ scenario }) => scenario.states));
