@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { TestKeychain, withoutKeychain } from "../src-core/credentials/keychain-fixtures.ts";
 import { Desk, LAUNCHER, runProgram } from "./run-cli.ts";
-import { filesBelow, SecretSearch, type Watched, watched } from "./secret-search.ts";
+import { facesOf, filesBelow, SecretSearch, type Watched, watched } from "./secret-search.ts";
 import { SignatureRecorder } from "./signature-recorder.ts";
 import { FaultProxy } from "./support/fault-proxy.ts";
 import { Gateway } from "./support/radosgw.ts";
@@ -214,6 +214,7 @@ async function expectFailures(options: { readonly inEnvironment: boolean }): Pro
     const failed = await run(["package", "push", id, ...form], onStart === undefined ? {} : { onStart });
     expect([2, null], `${name}: ${failed.out}`).toContain(failed.exitCode);
     await expectNowhere(failed, options);
+    await expect.poll(() => facesOf(desk.home), { timeout: 20_000 }).toEqual(new Map());
     proxy.clearRules();
   }
 }

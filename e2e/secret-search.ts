@@ -92,7 +92,8 @@ export async function watched(
   return { ...finished, processes };
 }
 
-async function facesOf(home: string): Promise<ReadonlyMap<string, PublicFace>> {
+/** Of every process that works on this state folder, by its id. */
+export async function facesOf(home: string): Promise<ReadonlyMap<string, PublicFace>> {
   const found = new Map<string, PublicFace>();
   for (const id of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
     // A process that has ended meanwhile shows nothing.
