@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { TestKeychain, withoutKeychain } from "../src-core/credentials/keychain-fixtures.ts";
 import { Desk, LAUNCHER, runProgram } from "./run-cli.ts";
-import { facesOf, filesBelow, SecretSearch, type Watched, watched } from "./secret-search.ts";
+import { ChangedFiles, facesOf, SecretSearch, type Watched, watched } from "./secret-search.ts";
 import { SignatureRecorder } from "./signature-recorder.ts";
 import { FaultProxy } from "./support/fault-proxy.ts";
 import { Gateway } from "./support/radosgw.ts";
@@ -28,6 +28,7 @@ let recorder: SignatureRecorder;
 let bucket: string;
 let env: NodeJS.ProcessEnv;
 let packages: string[];
+let files: ChangedFiles;
 
 beforeEach(async ({ skip }) => {
   const store = testStore();
@@ -39,6 +40,7 @@ beforeEach(async ({ skip }) => {
   recorder = await SignatureRecorder.open(proxy.endpoint);
   bucket = await freshBucket();
   desk = await Desk.open();
+  files = new ChangedFiles();
   // All that is written in passing is written where it is looked for.
   for (const folder of ["tmp", "user"]) await mkdir(desk.path(folder));
   env = {
@@ -93,9 +95,9 @@ async function expectNowhere(
   const texts = new Map([
     ["standard output", Buffer.from(finished.out)],
     ["standard error", Buffer.from(finished.err)],
-    ...(await filesBelow(desk.home)),
-    ...(await filesBelow(desk.path("tmp"))),
-    ...(await filesBelow(desk.path("user"))),
+    ...(await files.below(desk.home)),
+    ...(await files.below(desk.path("tmp"))),
+    ...(await files.below(desk.path("user"))),
   ]);
   for (const [id, { commandLine, environment }] of finished.processes) {
     texts.set(`the command line of process ${id}`, Buffer.from(commandLine));
@@ -273,9 +275,9 @@ describe.skipIf(await withoutKeychain())("a key in the keychain", () => {
     );
     expect(JSON.parse(refused.out)).toMatchObject({ ok: false });
     await expectNowhere(refused, options);
-    const files = await filesBelow(desk.home);
     const search = new SecretSearch({ wrong });
-    for (const [path, bytes] of files) expect(search.in(bytes), path).toEqual([]);
+    for (const [path, bytes] of await new ChangedFiles().below(desk.home))
+      expect(search.in(bytes), path).toEqual([]);
     expect(search.in(Buffer.from(refused.out + refused.err))).toEqual([]);
     await expectDone(["package", "push", packages[1] ?? ""], options);
   }, 300_000);

@@ -1,4 +1,4 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Finished } from "./run-cli.ts";
@@ -47,14 +47,24 @@ export class SecretSearch {
   }
 }
 
-/** The content of every file below a folder, by its path; what vanishes meanwhile is left out. */
-export async function filesBelow(folder: string): Promise<ReadonlyMap<string, Buffer>> {
-  const found = new Map<string, Buffer>();
-  for (const file of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    const path = join(file.parentPath, file.name);
-    if (file.isFile()) found.set(path, await readFile(path));
+/** The content of files, by path, as often as they change: the change time moves with every write. */
+export class ChangedFiles {
+  readonly #seen = new Map<string, string>();
+
+  /** Those below a folder that are new, or other than when this was last asked. */
+  async below(folder: string): Promise<ReadonlyMap<string, Buffer>> {
+    const found = new Map<string, Buffer>();
+    for (const file of await readdir(folder, { recursive: true, withFileTypes: true })) {
+      if (!file.isFile()) continue;
+      const path = join(file.parentPath, file.name);
+      const { ino, size, ctimeNs } = await stat(path, { bigint: true });
+      const state = `${ino} ${size} ${ctimeNs}`;
+      if (this.#seen.get(path) === state) continue;
+      this.#seen.set(path, state);
+      found.set(path, await readFile(path));
+    }
+    return found;
   }
-  return found;
 }
 
 /** What everyone may read of a process. */
@@ -84,7 +94,7 @@ export async function watched(
           environment: face.environment,
         });
       }
-      await sleep(1);
+      await sleep(10);
     }
   }).finally(() => {
     running = false;

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { TestKeychain } from "../src-core/credentials/keychain-fixtures.ts";
 import { Desk, LAUNCHER, runProgram } from "./run-cli.ts";
-import { filesBelow, SecretSearch, type Watched, watched } from "./secret-search.ts";
+import { ChangedFiles, SecretSearch, type Watched, watched } from "./secret-search.ts";
 import { freshBucket, testStore } from "./support/test-store.ts";
 
 let desk: Desk;
@@ -37,7 +37,7 @@ async function run(args: readonly string[], input: string): Promise<Watched> {
 /** The secret is in nothing that the program wrote or showed, but in the keychain. */
 async function expectSecretNowhere(secret: string, shown: Watched): Promise<void> {
   const search = new SecretSearch({ secret });
-  const places = new Map(await filesBelow(desk.folder));
+  const places = new Map(await new ChangedFiles().below(desk.folder));
   places.set("standard output", Buffer.from(shown.out));
   places.set("standard error", Buffer.from(shown.err));
   for (const [id, { commandLine, environment }] of shown.processes)
