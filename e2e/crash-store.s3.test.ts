@@ -13,7 +13,7 @@ const ASKED = process.env.STRONGROOM_CRASH_RUNS;
 /** Kills of push, and as many of pull. */
 const RUNS = ASKED === undefined ? 12 : Number(ASKED) / 2;
 /** Parts of 16 MiB, the last one shorter. */
-const PARTS = ASKED === undefined ? 5 : 10;
+const PARTS = ASKED === undefined ? 4 : 10;
 /** Where the number of runs is not asked for, they end after this many seconds, but not before every state was hit. */
 const BUDGET = ASKED === undefined ? 40 : Number.POSITIVE_INFINITY;
 const SEED = Number(process.env.STRONGROOM_CRASH_SEED ?? Date.now() % 1_000_000);
