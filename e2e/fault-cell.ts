@@ -10,7 +10,7 @@ import { matching, type NamedFault, type Step } from "./fault-steps.ts";
 export interface Scenario {
   readonly name: string;
   readonly steps: readonly Step[];
-  /** What the command says when it is done and nothing is wrong with the package, as far as it is one that has something wrong with it. */
+  /** The word of a run to which nothing happens; "not valid" where the package is damaged. */
   readonly good: string;
   open(): Promise<FaultPlace>;
   /** Runs the command; answers with what it says in the end, in a word. Throws its failure. */
@@ -19,7 +19,7 @@ export interface Scenario {
   checkDone(place: FaultPlace, word: string): Promise<void>;
   /** Looks at what a run left that failed, before the same command is run again. */
   checkStopped(place: FaultPlace, failure: Failure): Promise<void>;
-  /** Puts other bytes in the archive's place, or the sealed ones again; absent where the place is not the command's alone. */
+  /** Puts other bytes in the archive's place, or the sealed ones again; absent where the archive is not read or damaged anyway. */
   readonly replace?: (place: FaultPlace, by: "others" | "sealed") => Promise<void>;
 }
 
@@ -72,23 +72,25 @@ export async function strikeForGood(
   let place: FaultPlace | null = null;
   try {
     for (const fault of faults) {
-      let met: Met | null = null;
-      while (met === null || (!met.fired && !met.fresh)) {
+      for (let met: Met | null = null; met?.fired !== true; ) {
         const fresh: boolean = place === null;
         place ??= await scenario.open();
-        met = { ...(await meet(scenario, place, step, fault)), fresh };
-        if (typeof met.end !== "string") {
-          assert.ok(met.fired, `without a fault: ${JSON.stringify(met.end)}`);
-          continue;
+        met = await meet(scenario, place, step, fault);
+        const { end, fired } = met;
+        if (typeof end === "string") {
+          assert.ok(fired || !fresh, `${fault.name}: the step was never reached`);
+          await scenario.checkDone(place, end);
+          await place.close();
+          place = null;
+        } else {
+          // A busy machine may be too slow for a silent run before it comes to the step.
+          assert.ok(fired || isSilent(fault), `without a fault: ${JSON.stringify(end)}`);
         }
-        await scenario.checkDone(place, met.end);
-        await place.close();
-        place = null;
+        if (!fired) continue;
+        const word = typeof end === "string" ? end : end.code;
+        note(step, fault, word);
+        assert.ok(mayEnd(scenario.good, step, fault, word), `${fault.name}: ${JSON.stringify(end)}`);
       }
-      assert.ok(met.fired, `${fault.name}: the step was never reached`);
-      const end = typeof met.end === "string" ? met.end : met.end.code;
-      note(step, fault, end);
-      assert.ok(mayEnd(scenario.good, step, fault, end), `${fault.name}: ${JSON.stringify(met.end)}`);
     }
     if (place === null) return;
     await runAgain(scenario, place);
@@ -133,16 +135,9 @@ interface Met {
   readonly end: string | Failure;
   /** Whether the fault happened. */
   readonly fired: boolean;
-  /** Whether the place had not been used before. */
-  readonly fresh: boolean;
 }
 
-async function meet(
-  scenario: Scenario,
-  place: FaultPlace,
-  step: Step,
-  named: NamedFault,
-): Promise<Omit<Met, "fresh">> {
+async function meet(scenario: Scenario, place: FaultPlace, step: Step, named: NamedFault): Promise<Met> {
   // It is known how often a command tries; here it would only be waited for.
   await place.reconnect(isSilent(named), isSilent(named) ? 2 : undefined);
   const { proxy } = place;
