@@ -140,7 +140,7 @@ async function push(bench: Bench, { largeMib }: typeof SIZES.issue): Promise<Par
         "aws s3 cp": () => bench.run(bench.aws(archive, target.aws)),
         "package push": () => bench.run(bench.ours(home, ["package", "push", id])),
       },
-      () => bench.clear(),
+      { before: () => bench.clear() },
     );
     const what = `push, ${largeMib} MiB`;
     const ours = runs["package push"] ?? [];
@@ -181,7 +181,7 @@ async function pull(bench: Bench, { largeMib }: typeof SIZES.issue): Promise<Par
         "package pull": () =>
           bench.run(bench.ours(reader, ["package", "pull", id, "--to", into, "--as", "tar"])),
       },
-      fresh,
+      { before: fresh, twice: true },
     );
     const what = `pull and verify, ${largeMib} MiB`;
     const ours = runs["package pull"] ?? [];
@@ -214,7 +214,7 @@ async function small(bench: Bench, { files }: typeof SIZES.issue): Promise<Part>
         "package push, held": () => bench.run(bench.ours(home, ["package", "push", held])),
         "package push, by reference": () => bench.run(bench.ours(home, ["package", "push", referenced])),
       },
-      () => bench.clear(),
+      { before: () => bench.clear() },
     );
     const line = (name: string) =>
       ratioLine(

@@ -12,7 +12,7 @@ import {
 } from "./transfer/lease-holder.ts";
 
 /** What a draft becomes; part of its folder's name. */
-export type DraftKind = "artifact" | "backup" | "handover" | "pull-file" | "restore" | "sync";
+export type DraftKind = "artifact" | "backup" | "examine" | "handover" | "pull-file" | "restore" | "sync";
 
 const HOLDER = "holder.json";
 

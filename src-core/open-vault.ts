@@ -24,7 +24,8 @@ export type OpenedVault = VaultApi & { close(): Promise<void> };
  */
 export function openVault(options: OpenOptions = {}): Promise<Outcome<OpenedVault>> {
   return toOutcome(async () => {
-    if (options.first === "verify") startHashing();
+    if (options.first === "verify") startHashing(2);
+    if (options.first === "packagePull") startHashing(1);
     if (options.first === "packageBuild") startThreads(SEAL_THREAD, 1);
     const { openCalls } = await import("./vault-calls.ts");
     return openCalls(options.home ?? homeFolder(options.env ?? process.env), options);

@@ -27,7 +27,7 @@ export function define(command: Command, session: Session): void {
     .option("--limit <rate>", "such as 5MiB (per second), or off; for this run alone", parseRate)
     .addHelpText(
       "after",
-      `\nWhat arrives is held against the seal; a whole package brings its seal and signatures along. Nothing is overwritten.\n${examples(
+      `\nWhat arrives is held against the seal; a whole package brings its seal and signatures along. Nothing is overwritten.\nOf a package that was sealed elsewhere, a bag's files are also held against its manifests; of a tar, by 'strongroom verify'.\n${examples(
         "strongroom package pull 0197f3a2 --to ./review",
         "strongroom package pull 0197f3a2 --to ./review --as tar",
         "strongroom package pull 0197f3a2 --to ./review --file data/exports/users.csv",

@@ -1,11 +1,21 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createHashPool, type DigestJob, type HashPool, startHashing } from "./hash-pool.ts";
+import { Landing } from "./landing.ts";
 
 let folder: string;
 let pool: HashPool;
@@ -184,8 +194,64 @@ describe("work of another module in a hash pool", () => {
   });
 });
 
+describe("a file that is still being written", () => {
+  const bytes = Buffer.alloc(3 * 1024 * 1024, "abcdefg");
+  const piece = (number: number) => ({ offset: number * 1024 * 1024, size: 1024 * 1024 });
+  const write = (name: string, ...numbers: number[]) => {
+    const file = openSync(path(name), "a+");
+    closeSync(file);
+    const writing = openSync(path(name), "r+");
+    for (const number of numbers) {
+      const { offset, size } = piece(number);
+      writeSync(writing, bytes, offset, size, offset);
+    }
+    closeSync(writing);
+  };
+  const jobsOf = (name: string) => [
+    job(name, { offset: 2_000_000, length: 500_000 }),
+    job(name, { offset: 5, length: 1_500_000 }),
+    job(name, { offset: 3_000_000, length: 500_000 }),
+  ];
+  const range = (from: number, size: number) => ({
+    ok: true,
+    size,
+    digests: { sha256: sha256(bytes.subarray(from, from + size)) },
+  });
+
+  it("is digested behind its pieces, whatever their order, and what it lacks in the end is SHORT", async () => {
+    const landing = new Landing();
+    write("landing", 2);
+    landing.add(piece(2));
+    const running = pool.run(jobsOf("landing"), { landing });
+    write("landing", 0);
+    landing.add(piece(0));
+    write("landing", 1);
+    landing.add(piece(1));
+    landing.finish();
+    expect(await running).toEqual([
+      range(2_000_000, 500_000),
+      range(5, 1_500_000),
+      { ok: false, code: "SHORT" },
+    ]);
+  });
+
+  it("is not waited for when no more comes, nor when nobody wants its digests any more", async () => {
+    write("given-up", 0);
+    const landing = new Landing();
+    landing.add(piece(0));
+    const running = pool.run(jobsOf("given-up"), { landing });
+    landing.giveUp();
+    expect(await running).toEqual(jobsOf("given-up").map(() => ({ ok: false, code: "STOPPED" })));
+    const cancel = new AbortController();
+    const other = pool.run(jobsOf("given-up"), { landing: new Landing(), signal: cancel.signal });
+    cancel.abort();
+    await expect(other).rejects.toMatchObject({ failure: { code: "CANCELLED" } });
+    expect(await pool.run([job("given-up")])).toMatchObject([{ ok: true }]);
+  });
+});
+
 it("threads that were started early are those of the next pool", async () => {
-  startHashing();
+  startHashing(2);
   const [first, second] = [createHashPool(), createHashPool()];
   writeFileSync(path("early"), "early");
   const results = await Promise.all([first.run([job("early")]), second.run([job("early")])]);

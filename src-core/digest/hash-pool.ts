@@ -5,6 +5,7 @@ import type { CallOptions } from "../../src-contract/progress.ts";
 import { cancelled, fail, threadDied, throwIfCancelled } from "../failing.ts";
 import { startThreads, takeThread } from "../threads.ts";
 import type { Batch, DigestJob, DigestResult, Task } from "./hash-worker.ts";
+import type { Landing } from "./landing.ts";
 
 export type { DigestAlgorithm, DigestJob, DigestResult } from "./hash-worker.ts";
 
@@ -23,6 +24,8 @@ const BYTES = 1;
 interface RunOptions extends CallOptions {
   /** Bytes read since the last call, about ten times a second; in sum all bytes read. */
   readonly onBytes?: (bytes: number) => void;
+  /** The one file of all jobs is still being written: each waits for its bytes, and they are worked through in their own order. */
+  readonly landing?: Landing | undefined;
 }
 
 /** Digests files, or ranges of files, in worker threads. Runs may overlap; memory is 256 KiB per thread beside the jobs. */
@@ -47,6 +50,7 @@ interface Run {
   /** Job numbers in order of work. */
   readonly order: Uint32Array;
   readonly control: Int32Array;
+  readonly landed: BigInt64Array | null;
   readonly results: DigestResult[];
   next: number;
   open: number;
@@ -73,12 +77,10 @@ const weigh = (job: DigestJob): number => job.length ?? job.sizeHint ?? UNKNOWN_
 const nextWeight = (run: Run): number => weigh(run.jobs[run.order[run.next] ?? 0] as DigestJob);
 
 const HASH_WORKER = new URL("./hash-worker.ts", import.meta.url);
-/** How many threads are worth starting before it is known what there is to do. */
-const EARLY_THREADS = 2;
 
-/** Starts threads for the pool that is created next. */
-export function startHashing(): void {
-  startThreads(HASH_WORKER, Math.min(availableParallelism(), EARLY_THREADS));
+/** Starts threads for the pool that is created next: so many, as far as there are cores. */
+export function startHashing(threads: number): void {
+  startThreads(HASH_WORKER, Math.min(availableParallelism(), threads));
 }
 
 /** Threads start with the first work that needs them, and an idle one does not keep the process alive. */
@@ -131,7 +133,7 @@ export function createHashPool(options: { readonly workers?: number } = {}): Has
   function sentBatch(run: Run, numbers: Uint32Array, bytes: number): Sent {
     const jobs = Array.from(numbers, (number) => run.jobs[number] as DigestJob);
     return {
-      message: { jobs, control: run.control },
+      message: { jobs, control: run.control, landed: run.landed },
       bytes,
       answer: (done) => {
         (done as DigestResult[]).forEach((result, i) => {
@@ -181,7 +183,7 @@ export function createHashPool(options: { readonly workers?: number } = {}): Has
   }
 
   async function run(jobs: readonly DigestJob[], runOptions: RunOptions = {}): Promise<DigestResult[]> {
-    const { signal, onBytes } = runOptions;
+    const { signal, onBytes, landing } = runOptions;
     throwIfCancelled(signal);
     if (closed) throw fail("INTERNAL", "The hashing threads are ended.", "Report this message.");
     if (jobs.length === 0) return [];
@@ -201,13 +203,14 @@ export function createHashPool(options: { readonly workers?: number } = {}): Has
         const order = Uint32Array.from(jobs.keys());
         const weight = (number: number): number => weights[number] ?? 0;
         // Equal weights keep their order: neighbours on disk, and ranges of one archive, stay neighbours.
-        if (weights.some((value) => value !== weights[0]))
+        if (landing === undefined && weights.some((value) => value !== weights[0]))
           order.sort((a, b) => weight(b) - weight(a) || a - b);
         const results: DigestResult[] = new Array(jobs.length);
         const state: Run = {
           jobs,
           order,
           control,
+          landed: landing?.landed ?? null,
           results,
           next: 0,
           open: 0,

@@ -38,6 +38,8 @@ const BYTES = 1;
 export interface Batch {
   readonly jobs: readonly DigestJob[];
   readonly control: Int32Array;
+  /** Of a `Landing`: bytes of the jobs' file that are there. Null for files that are whole. */
+  readonly landed: BigInt64Array | null;
 }
 
 /** A module that exports `run`, which answers with what can be posted. */
@@ -70,15 +72,29 @@ function openRegular(path: string | Uint8Array): number {
   throw new JobError("NOT_FILE");
 }
 
-/** Fills the buffer from `position` as far as `wanted` and the file reach. */
-function fill(fd: number, position: number, wanted: number): number {
-  return readFullySync(fd, position, buffer.subarray(0, Math.min(wanted, buffer.length)));
+/** How long a thread waits for bytes before it looks whether its run was stopped. */
+const LOOK_MS = 100;
+
+/** Blocks until the file has its bytes up to `end`. */
+function awaitLanded(landed: BigInt64Array, end: number, control: Int32Array): void {
+  for (let there = Atomics.load(landed, 0); there < end; there = Atomics.load(landed, 0)) {
+    if (there < 0 || Atomics.load(control, STOP) === 1) throw new JobError("STOPPED");
+    Atomics.wait(landed, 0, there, LOOK_MS);
+  }
 }
 
-function digest(fd: number, job: DigestJob, control: Int32Array): DigestResult {
+/** Fills the buffer from `position` as far as `wanted` and the file reach. */
+function fill(fd: number, position: number, wanted: number, { control, landed }: Batch): number {
+  const length = Math.min(wanted, buffer.length);
+  if (landed !== null) awaitLanded(landed, position + length, control);
+  return readFullySync(fd, position, buffer.subarray(0, length));
+}
+
+function digest(fd: number, job: DigestJob, batch: Batch): DigestResult {
+  const { control } = batch;
   const wanted = job.length ?? Number.POSITIVE_INFINITY;
   const digests: Partial<Record<DigestAlgorithm, string>> = {};
-  let size = fill(fd, job.offset, wanted);
+  let size = fill(fd, job.offset, wanted, batch);
   Atomics.add(control, BYTES, size);
   if (size < buffer.length) {
     if (job.length !== null && size < job.length) throw new JobError("SHORT");
@@ -90,7 +106,7 @@ function digest(fd: number, job: DigestJob, control: Int32Array): DigestResult {
   for (const [, running] of hashes) running.update(buffer);
   while (size < wanted) {
     if (Atomics.load(control, STOP) === 1) throw new JobError("STOPPED");
-    const got = fill(fd, job.offset + size, wanted - size);
+    const got = fill(fd, job.offset + size, wanted - size, batch);
     if (got === 0) break;
     Atomics.add(control, BYTES, got);
     size += got;
@@ -122,7 +138,7 @@ function work(batch: Batch): DigestResult[] {
           if (before !== null) closeSync(before);
           open = { path: job.path, fd: openRegular(job.path) };
         }
-        results.push(digest(open.fd, job, batch.control));
+        results.push(digest(open.fd, job, batch));
       } catch (error) {
         results.push(failed(error));
       }

@@ -13,9 +13,9 @@ import { readManifest } from "../package/manifest-reader.ts";
 import { packageName } from "../package/package-name.ts";
 import { signatureFiles } from "../package/package-store.ts";
 import { rfc3339FromMs } from "../package/times.ts";
+import { fetchArchive } from "../transfer/fetch-archive.ts";
 import { locatePackage, manifestOf } from "../transfer/package-source.ts";
 import { refuseTaken } from "../transfer/place-pulled.ts";
-import { fetchArchive } from "../transfer/pull.ts";
 import { requireSoundArchive } from "../transfer/sound-archive.ts";
 import { howToVerify } from "./handover.ts";
 
@@ -40,9 +40,10 @@ export async function handOver(
       // Not the draft's folder itself, which nobody but its owner may enter: this one is for others.
       const draft = join(scratch, "handover");
       await mkdir(draft);
-      const archivePath = await fetchArchive(core, place, draft, options);
+      const fetched = await fetchArchive(core, place, draft, { ...options, files: true });
       const { seal, packageDigest } = place;
-      await requireSoundArchive(core, { archivePath, seal, packageDigest, partsVerified: true }, options);
+      if (!fetched.sound)
+        await requireSoundArchive(core, { ...fetched, seal, packageDigest, partsVerified: true }, options);
       appendEvent(core.ledger, {
         time: rfc3339FromMs(core.clock.now()),
         type: "handed-over",

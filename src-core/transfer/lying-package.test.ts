@@ -38,26 +38,46 @@ async function lyingPackage() {
   return { id, archive, seal, manifest: entryOf(entries, "manifest.json").content };
 }
 
-test.each(["bag", "tar"] as const)(
-  "a vault's package whose files are not what its manifests say is not pulled as a %s",
-  async (as) => {
-    const { id, archive, seal, manifest } = await lyingPackage();
-    const reader = await room.openOther("reader");
-    valueIn(await reader.engagementCreate({ id: Workroom.ENGAGEMENT }));
-    const vault = await room.addVault(reader);
-    const keys = packageKeys(Workroom.ENGAGEMENT, id, "site-a");
-    mkdirSync(dirname(join(vault, keys.seal)), { recursive: true });
-    writeFileSync(join(vault, keys.archive), archive);
-    writeFileSync(join(vault, keys.manifest), manifest);
-    writeFileSync(join(vault, keys.seal), seal);
-    const to = room.path("pulled");
-    const failure = failureIn(await reader.packagePull({ package: id, to, as }));
-    expect(failure.code).toBe("NOT_VALID");
-    expect(failure.message).toContain(FILE);
-    expect(existsSync(to) ? readdirSync(to).filter((name) => !name.startsWith(".")) : []).toEqual([]);
+/** It lies in a vault that another device reads; `manifest` is what lies there beside the archive. */
+async function lyingInVault(manifestBeside?: Uint8Array | null) {
+  const { id, archive, seal, manifest } = await lyingPackage();
+  const reader = await room.openOther("reader");
+  valueIn(await reader.engagementCreate({ id: Workroom.ENGAGEMENT }));
+  const vault = await room.addVault(reader);
+  const keys = packageKeys(Workroom.ENGAGEMENT, id, "site-a");
+  mkdirSync(dirname(join(vault, keys.seal)), { recursive: true });
+  writeFileSync(join(vault, keys.archive), archive);
+  if (manifestBeside !== null) writeFileSync(join(vault, keys.manifest), manifestBeside ?? manifest);
+  writeFileSync(join(vault, keys.seal), seal);
+  return { id, reader, to: room.path("pulled") };
+}
+
+test.each([
+  ["", undefined],
+  [", also without its manifest beside the archive", null],
+  [", also with another manifest beside the archive", Buffer.from("{}")],
+] as const)(
+  "a vault's package whose files are not what its manifests say is not pulled as a bag%s",
+  async (_also, beside) => {
+    const { id, reader, to } = await lyingInVault(beside);
+    for (let again = 0; again < 2; again++) {
+      const failure = failureIn(await reader.packagePull({ package: id, to, as: "bag" }));
+      expect(failure.code).toBe("NOT_VALID");
+      expect(failure.message).toContain(FILE);
+      expect(existsSync(to) ? readdirSync(to) : []).toEqual([]);
+    }
     await reader.close();
   },
 );
+
+test("as a tar it is pulled as it was sealed, and its first verification says what it is", async () => {
+  const { id, reader, to } = await lyingInVault();
+  const { path } = valueIn(await reader.packagePull({ package: id, to, as: "tar" }));
+  const report = valueIn(await reader.verify({ target: path }));
+  expect(report.verdict).toBe("not valid");
+  expect(report.findings.map((finding) => finding.path)).toContain(FILE);
+  await reader.close();
+});
 
 test("a package whose id is here with another seal is refused, and the one that is here stays as it was", async () => {
   const { id, archive, seal } = await lyingPackage();

@@ -16,7 +16,7 @@ import type { TransferState } from "./journal.ts";
 import { pacing } from "./pacing.ts";
 import { byteMeter } from "./progress-meter.ts";
 import { leaseTransfer } from "./queue-lease.ts";
-import { dropPartialFile, receiveArchive } from "./receive-archive.ts";
+import { dropPartialFile, type ExamineLanding, receiveArchive } from "./receive-archive.ts";
 import { COMMAND_RETRY, type RetryPolicy, retrying } from "./retry.ts";
 import { withRetry } from "./steady-vault.ts";
 import { stopTransfer } from "./stop-transfer.ts";
@@ -41,6 +41,7 @@ export interface PullOptions {
   /** Always so many parts at once; else as many as serve the vault best. */
   readonly lanes?: number | undefined;
   readonly retry?: RetryPolicy | undefined;
+  readonly examine?: ExamineLanding | undefined;
 }
 
 /** Paths are absolute if the folder was. */
@@ -53,12 +54,14 @@ export interface PulledPackage {
   readonly signatures: readonly string[];
   /** Of the archive. */
   readonly bytes: number;
+  /** Whether `examine` looked at it in this run. */
+  readonly examined: boolean;
 }
 
 /**
  * Fetches a stored package as `<name>.tar`, `<name>.signatures/` and, last, `<name>.seal.json`, so that a folder with the seal holds it whole.
- * Every part is verified against the seal as it lands; files inside the archive are not looked at. Goes on where an earlier run stopped.
- * Throws PACKAGE_NOT_STORED, BUSY, PATH_EXISTS, DISK_FULL, DIGEST_MISMATCH, OBJECT_CHANGED.
+ * Every part is verified against the seal as it lands; files inside the archive are for `examine`. Goes on where an earlier run stopped.
+ * Throws NOT_VALID, PACKAGE_NOT_STORED, BUSY, PATH_EXISTS, DISK_FULL, DIGEST_MISMATCH, OBJECT_CHANGED.
  */
 export async function pullPackage(options: PullOptions): Promise<PulledPackage> {
   const { vaultName, db, clock, signal } = options;
@@ -103,9 +106,10 @@ export async function pullPackage(options: PullOptions): Promise<PulledPackage> 
       signal,
       meter,
       advance,
+      examine: options.examine,
       ...pace,
     };
-    await receiveArchive(context, object, seal, archive);
+    const examined = await receiveArchive(context, object, seal, archive);
     const base = join(options.folder, packageName(seal));
     const signatures = await pullSignatures(vault, keys, `${base}.signatures`, signal);
     await createOrSame(`${base}.seal.json`, stored.sealBytes);
@@ -120,6 +124,7 @@ export async function pullPackage(options: PullOptions): Promise<PulledPackage> 
       sealFile: `${base}.seal.json`,
       signatures,
       bytes: seal.archiveSize,
+      examined,
     };
   } catch (error) {
     throw await stopTransfer(lease, { abortUpload: dropPartialFile }, error, false);

@@ -1,33 +1,33 @@
-import { copyFile, mkdir, mkdtemp, readdir, rmdir } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rmdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { CallOptions } from "../../src-contract/progress.ts";
 import type { ParsedRequest, PullResult } from "../../src-contract/vault-api.ts";
 import type { Core } from "../core.ts";
 import { appendEvent } from "../custody/custody-log.ts";
-import { createFileDurably, exists, makeFolders, syncTree } from "../durable-files.ts";
+import { exists, makeFolders, syncTree } from "../durable-files.ts";
 import { asFailure, fail, throwIfCancelled, writeFailure } from "../failing.ts";
 import { refuseInsideHome } from "../home.ts";
 import { readManifest } from "../package/manifest-reader.ts";
 import { packageName } from "../package/package-name.ts";
-import { removeFolder, signatureFiles } from "../package/package-store.ts";
+import { removeFolder } from "../package/package-store.ts";
 import { runThread } from "../package/run-thread.ts";
 import { rfc3339FromMs } from "../package/times.ts";
 import type { Bandwidth } from "./bandwidth.ts";
 import { withBandwidth } from "./bandwidth-limit.ts";
 import { pacedVault } from "./bandwidth-vault.ts";
+import { type FetchedArchive, type FetchOptions, fetchArchive, fetchedSeal } from "./fetch-archive.ts";
 import type { TransferLease } from "./journal.ts";
-import { locatePackage, openPlacedArchive, type PackagePlace } from "./package-source.ts";
+import { locatePackage, type PackagePlace } from "./package-source.ts";
 import { dropScratch, makeReady, placeReady, readyName, refuseTaken, scratchFolder } from "./place-pulled.ts";
 import { pullFile } from "./pull-file.ts";
-import { pullPackage } from "./pull-package.ts";
 import { leaseTransfer } from "./queue-lease.ts";
 import { entryOf, type QueueRow } from "./queue-rows.ts";
 import { type RunOptions, underLease } from "./queue-run.ts";
 import { requireSoundArchive } from "./sound-archive.ts";
-import { writeArchive } from "./write-archive.ts";
 
 /**
- * Brings a package, or one file of it, into a folder. What arrives was verified against the seal on its way; nothing is overwritten.
+ * Brings a package, or one file of it, into a folder. What arrives was verified against the seal on its way; of a package that was sealed elsewhere
+ * the files of a bag also against its manifests, an archive is for `verify` to look into. Nothing is overwritten.
  * The seal and signatures come along, so that the result can be verified anywhere.
  */
 export async function pullFromVault(
@@ -143,21 +143,26 @@ async function pullWhole(
   const scratch = scratchFolder(to, packageId);
   const ready = readyName(as);
   if (!(await exists(join(scratch, ready)))) {
-    await refuseTaken([target, sealPath(place, to)], scratch);
+    await refuseTaken([target, fetchedSeal(place, to)], scratch);
     await mkdir(scratch, { recursive: true }).catch((error: unknown) => {
       throw writeFailure(error, to);
     });
     lease.advance("receiving");
-    const { archive, partsVerified } = await fetchInto(core, place, scratch, options);
-    lease.advance("checking");
+    const onChecking = () => lease.advance("checking");
+    const files = as === "bag";
+    const fetched = await fetchInto(core, place, scratch, { ...options, files, onChecking });
+    const { archivePath } = fetched;
     try {
       const { packageDigest } = place;
-      await requireSoundArchive(core, { archivePath: archive, seal, packageDigest, partsVerified }, options);
-      const content = as === "bag" ? await unpack(archive, name, scratch, options) : archive;
+      if (!fetched.sound) {
+        onChecking();
+        await requireSoundArchive(core, { ...fetched, seal, packageDigest, files }, options);
+      }
+      const content = as === "bag" ? await unpack(archivePath, name, scratch, options) : archivePath;
       throwIfCancelled(options.signal);
       const signatures = join(scratch, `${name}.signatures`);
       const beside = (await exists(signatures)) ? [signatures] : [];
-      await makeReady(scratch, ready, [content, ...beside, sealPath(place, scratch)]);
+      await makeReady(scratch, ready, [content, ...beside, fetchedSeal(place, scratch)]);
     } catch (error) {
       // What was fetched is whole: whoever stopped here need not fetch it again.
       if (asFailure(error).failure.code !== "CANCELLED") await removeFolder(scratch);
@@ -196,16 +201,16 @@ async function fetchInto(
   place: PackagePlace,
   scratch: string,
   options: FetchOptions,
-): Promise<{ readonly archive: string; readonly partsVerified: boolean }> {
-  if (await exists(sealPath(place, scratch))) {
-    return { archive: join(scratch, place.seal.archive), partsVerified: false };
+): Promise<FetchedArchive & { readonly partsVerified: boolean }> {
+  if (await exists(fetchedSeal(place, scratch))) {
+    return { archivePath: join(scratch, place.seal.archive), partsVerified: false, sound: false };
   }
   if (!isFetched(place)) {
     // A copy of what is on this device is not journalled: it begins anew.
     for (const entry of await readdir(scratch)) await removeFolder(join(scratch, entry));
   }
   try {
-    return { archive: await fetchArchive(core, place, scratch, options), partsVerified: true };
+    return { ...(await fetchArchive(core, place, scratch, options)), partsVerified: true };
   } catch (error) {
     if ((await readdir(scratch)).length === 0) await rmdir(scratch);
     throw error;
@@ -217,54 +222,6 @@ function isFetched(place: PackagePlace): boolean {
   return place.stored !== null && place.local?.holding !== "held";
 }
 
-type FetchOptions = CallOptions & Pick<RunOptions, "retry">;
-
-/** Brings `<name>.tar`, `<name>.signatures/` and, last, `<name>.seal.json` into a folder; returns the archive's path. */
-export async function fetchArchive(
-  core: Core,
-  place: PackagePlace,
-  to: string,
-  options: FetchOptions,
-): Promise<string> {
-  const { local, stored } = place;
-  if (stored !== null && local?.holding !== "held") {
-    const pulled = await pullPackage({
-      vault: stored.vault,
-      vaultName: stored.vaultName,
-      db: core.ledger,
-      engagement: place.engagement,
-      packageId: place.packageId,
-      packageDigest: place.packageDigest,
-      folder: to,
-      clock: core.clock,
-      signal: options.signal,
-      onProgress: options.onProgress,
-      retry: options.retry,
-    });
-    return pulled.archive;
-  }
-  const target = join(to, place.seal.archive);
-  const archive = await openPlacedArchive(place);
-  try {
-    await writeArchive(archive, place.seal, target, options);
-  } finally {
-    await archive.close();
-  }
-  if (local !== null) {
-    const signatures = await signatureFiles(join(local.folder, "signatures"));
-    const folder = join(to, `${bagName(place)}.signatures`);
-    if (signatures.length > 0) await mkdir(folder, { recursive: true });
-    for (const { name, path } of signatures) await copyFile(path, join(folder, name));
-    if (signatures.length > 0) await syncTree(folder);
-    await createFileDurably(sealPath(place, to), local.sealBytes);
-  }
-  return target;
-}
-
 function bagName(place: PackagePlace): string {
   return packageName(place.seal);
-}
-
-function sealPath(place: PackagePlace, to: string): string {
-  return join(to, `${bagName(place)}.seal.json`);
 }

@@ -6,6 +6,7 @@ import type { CallOptions, CancelSignal } from "../../src-contract/progress.ts";
 import type { Seal } from "../../src-contract/seal.ts";
 import { openFileSource } from "../archive/file-source.ts";
 import { createHashPool, type DigestJob, type HashPool } from "../digest/hash-pool.ts";
+import type { Landing } from "../digest/landing.ts";
 import { asFailure, FailureError } from "../failing.ts";
 import { readManifest } from "../package/manifest-reader.ts";
 import type { Layout, LayoutRequest } from "./check-layout.ts";
@@ -77,6 +78,11 @@ export async function verifyArchive(
   } finally {
     await pool.close();
   }
+}
+
+/** `landing`: the archive is still being written. */
+interface DigestOptions extends CallOptions {
+  readonly landing?: Landing;
 }
 
 interface BadPart {
@@ -177,12 +183,12 @@ async function verifyFiles(
   }
 }
 
-async function compareFiles(
+export async function compareFiles(
   pool: HashPool,
   archivePath: string,
   manifestSource: Parameters<typeof readManifest>[0],
   wanted: (record: FileRecord) => boolean,
-  options: CallOptions,
+  { signal, landing }: DigestOptions,
 ): Promise<readonly Finding[]> {
   const findings: Finding[] = [];
   let pending: FileRecord[] = [];
@@ -193,7 +199,7 @@ async function compareFiles(
       length: record.size,
       algorithms: record.sha512 === undefined ? ["sha256"] : ["sha256", "sha512"],
     }));
-    const results = await pool.run(jobs, options.signal === undefined ? {} : { signal: options.signal });
+    const results = await pool.run(jobs, { ...(signal === undefined ? {} : { signal }), landing });
     for (const [i, record] of pending.entries()) findings.push(...compareDigests(record, results[i]));
     pending = [];
   };
@@ -244,7 +250,7 @@ export function compareDigests(
 }
 
 /** Checks headers and manifests while other threads hash. */
-async function checkLayoutIn(pool: HashPool, request: LayoutRequest): Promise<Layout> {
+export async function checkLayoutIn(pool: HashPool, request: LayoutRequest): Promise<Layout> {
   const outcome = await pool.perform<Layout>(new URL("./layout-task.ts", import.meta.url), request);
   if (outcome.ok) return outcome.value;
   throw new FailureError(outcome.failure);
