@@ -48,10 +48,11 @@ export async function pullScenario(options: PullScenarioOptions): Promise<Scenar
   const whole = await digestsBelow(to);
   const passed = PULL_STATES.filter(isPassed);
   const fetched = from !== "device";
-  // What is fetched from a vault is checked part by part as it lands, and as a whole by the pull that it is part of.
+  // What is fetched from a vault is checked part by part as it lands, and as a whole by the pull that it is part of; what others sealed is checked whole behind its parts.
+  const behind = as === "bag" && from === "vault of another device";
   const states = [
     ...inStates("pull", ...passed),
-    ...(fetched ? inStates("fetch", ...passed.filter((state) => state !== "checking")) : []),
+    ...(fetched ? inStates("fetch", ...passed.filter((state) => behind || state !== "checking")) : []),
   ];
 
   return {
