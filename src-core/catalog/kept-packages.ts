@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { promisify } from "node:util";
 import { deflateRaw, inflateRaw } from "node:zlib";
 import type { CancelSignal } from "../../src-contract/progress.ts";
@@ -17,7 +18,13 @@ const unpack = promisify<Uint8Array, { maxOutputLength: number }, Buffer>(inflat
 export interface KeptPackage {
   readonly sealBytes: Buffer;
   readonly packageDigest: string;
-  readonly manifest: RangeSource;
+  readonly manifest: KeptManifest;
+}
+
+/** manifest.json in the catalog. */
+export interface KeptManifest extends RangeSource {
+  /** Reads all of it. Throws DATABASE_DAMAGED unless its SHA-256 is this one, which the seal has: nothing else tells that a database was tampered with. */
+  requireSealed(sha256: string, signal?: CancelSignal): Promise<void>;
 }
 
 export interface KeptSignature {
@@ -81,12 +88,13 @@ export function requireKept(catalog: Db, packageId: string, packageDigest: strin
       "SELECT seal, manifest_size AS size FROM vault_packages WHERE package_id = ? AND package_digest = ? AND seal IS NOT NULL",
     )
     .get(packageId, packageDigest);
-  if (row === undefined) throw damaged(catalog, packageId);
+  if (row === undefined || createHash("sha256").update(row.seal).digest("hex") !== packageDigest)
+    throw damaged(catalog, packageId);
   const manifest = chunkSource(catalog, packageId, packageDigest, row.size);
   return { sealBytes: row.seal, packageDigest, manifest };
 }
 
-function chunkSource(catalog: Db, packageId: string, packageDigest: string, size: number): RangeSource {
+function chunkSource(catalog: Db, packageId: string, packageDigest: string, size: number): KeptManifest {
   const find = catalog
     .prepare<[string, number], Buffer>(
       "SELECT bytes FROM manifest_chunks WHERE package_digest = ? AND number = ?",
@@ -112,6 +120,14 @@ function chunkSource(catalog: Db, packageId: string, packageDigest: string, size
         const bytes = await chunk(Math.floor(at / CHUNK));
         filled += bytes.copy(target, filled, at % CHUNK);
       }
+    },
+    async requireSealed(sha256, signal) {
+      const digest = createHash("sha256");
+      for (let number = 0; number * CHUNK < size; number++) {
+        throwIfCancelled(signal);
+        digest.update(await chunk(number));
+      }
+      if (digest.digest("hex") !== sha256) throw damaged(catalog, packageId);
     },
     close: async () => undefined,
   };
@@ -145,7 +161,7 @@ export function keepSignature(catalog: Db, packageId: string, signature: KeptSig
 function damaged(catalog: Db, packageId: string, cause?: unknown): Error {
   return fail(
     "DATABASE_DAMAGED",
-    `${catalog.name} does not hold all of the manifest of package ${packageId}.`,
+    `${catalog.name} does not hold the seal and manifest of package ${packageId} as they were sealed.`,
     "Move catalog.db away, with catalog.db-wal and catalog.db-shm if they are there, then run: strongroom sync",
     { subject: catalog.name, details: { package: packageId }, cause },
   );

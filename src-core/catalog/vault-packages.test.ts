@@ -1,7 +1,8 @@
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { deflateRawSync } from "node:zlib";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { FailureError } from "../failing.ts";
 import { memorySource } from "../vault/vault-fixtures.ts";
@@ -13,7 +14,7 @@ import { sightPackage } from "./vault-packages.ts";
 const MIB = 1024 * 1024;
 const place = {
   packageId: "id",
-  packageDigest: "d".repeat(64),
+  packageDigest: createHash("sha256").update("seal").digest("hex"),
   engagement: "acme",
   vault: "v",
   sealVersion: "1",
@@ -82,6 +83,21 @@ test.each([
     code: "DATABASE_DAMAGED",
     nextStep: expect.stringContaining("strongroom sync"),
   });
+});
+
+test("a manifest or seal that somebody changed in the database is not taken for the sealed one", async () => {
+  const bytes = randomBytes(2 * MIB + 1);
+  await keep(bytes);
+  const sealed = createHash("sha256").update(bytes).digest("hex");
+  const { manifest } = requireKept(catalog, place.packageId, place.packageDigest);
+  await manifest.requireSealed(sealed);
+  catalog
+    .prepare("UPDATE manifest_chunks SET bytes = ? WHERE number = 2")
+    .run(deflateRawSync(Buffer.of((bytes.at(-1) ?? 0) ^ 1)));
+  const error: unknown = await manifest.requireSealed(sealed).catch((reason: unknown) => reason);
+  expect(error).toMatchObject({ failure: { code: "DATABASE_DAMAGED" } });
+  catalog.exec("UPDATE vault_packages SET seal = x'00'");
+  expect(() => requireKept(catalog, place.packageId, place.packageDigest)).toThrow(FailureError);
 });
 
 test("another seal under the same id lets go of what was kept of the first", async () => {

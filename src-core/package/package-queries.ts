@@ -62,7 +62,11 @@ async function manifestToIndex(
   core: Core,
   { id, packageDigest, holding }: PackageSummary,
 ): Promise<string | RangeSource> {
-  if (holding === "remote") return requireKept(core.catalog, id, packageDigest).manifest;
+  if (holding === "remote") {
+    const { sealBytes, manifest } = requireKept(core.catalog, id, packageDigest);
+    if (!isIndexed(core.catalog, id)) await manifest.requireSealed(parseSeal(sealBytes).manifestSha256);
+    return manifest;
+  }
   const local = await loadPackage(core, id);
   if (!isIndexed(core.catalog, id)) await requireSealedManifest(local);
   return local.manifestFile;

@@ -17,6 +17,8 @@ import { writeArchive } from "./write-archive.ts";
 export interface FetchOptions extends CallOptions, Pick<RunOptions, "retry"> {
   /** Its files, too, are held against its manifests, unless it was sealed on this device. */
   readonly files: boolean;
+  /** Bytes that will be needed in the folder once the package is there. */
+  readonly roomAfter?: number;
   /** All has come, and is still being verified. */
   readonly onChecking?: () => void;
 }
@@ -49,6 +51,7 @@ export async function fetchArchive(
       signal: options.signal,
       onProgress: options.onProgress,
       retry: options.retry,
+      roomAfter: options.roomAfter,
       onState: (state) => {
         if (state === "checking") options.onChecking?.();
       },

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { CallOptions } from "../../src-contract/progress.ts";
 import type { Seal } from "../../src-contract/seal.ts";
 import type { PackageSummary } from "../../src-contract/vault-api.ts";
-import { requireKept } from "../catalog/kept-packages.ts";
+import { type KeptManifest, requireKept } from "../catalog/kept-packages.ts";
 import { findPackages } from "../catalog/package-rows.ts";
 import { vaultPackage } from "../catalog/vault-packages.ts";
 import type { Core } from "../core.ts";
@@ -32,7 +32,7 @@ export interface PackagePlace {
   readonly stored: { readonly vaultName: string; readonly vault: Vault } | null;
   readonly local: LocalPackage | null;
   /** The sealed manifest of a package that is not on this device, from the catalog. */
-  readonly manifest: RangeSource | null;
+  readonly manifest: KeptManifest | null;
 }
 
 /**
@@ -176,7 +176,10 @@ export async function manifestOf(
     await requireSealedManifest(place.local);
     return place.local.manifestFile;
   }
-  if (place.manifest !== null) return place.manifest;
+  if (place.manifest !== null) {
+    await place.manifest.requireSealed(place.seal.manifestSha256, options.signal);
+    return place.manifest;
+  }
   if (place.stored === null) throw new Error("a package is local or stored");
   const { stored } = await findStored(place.stored.vault, place.engagement, place.packageId);
   const file = join(scratch, "manifest.json");

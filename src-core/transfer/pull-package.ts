@@ -42,6 +42,8 @@ export interface PullOptions {
   readonly lanes?: number | undefined;
   readonly retry?: RetryPolicy | undefined;
   readonly examine?: ExamineLanding | undefined;
+  /** Bytes that will be needed in the folder once the package is there. */
+  readonly roomAfter?: number | undefined;
 }
 
 /** Paths are absolute if the folder was. */
@@ -107,6 +109,7 @@ export async function pullPackage(options: PullOptions): Promise<PulledPackage> 
       meter,
       advance,
       examine: options.examine,
+      roomAfter: options.roomAfter,
       ...pace,
     };
     const examined = await receiveArchive(context, object, seal, archive);

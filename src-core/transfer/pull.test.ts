@@ -1,8 +1,10 @@
-import { mkdirSync, readdirSync, readlinkSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { Progress } from "../../src-contract/progress.ts";
 import { failureIn, filesBelow, valueIn, Workroom } from "../testing/workroom.ts";
+import { mounted, needsMount } from "../vault/vault-fixtures.ts";
 
 let room: Workroom;
 beforeEach(async () => {
@@ -29,6 +31,68 @@ test.each([
     expect(readdirSync(room.path("to")).filter((name) => name.startsWith("."))).toEqual([]);
   },
 );
+
+/** A package of 3 MB in a vault, by reference: it is pulled from there. */
+async function inVault(): Promise<string> {
+  room.write("ev/a", Buffer.alloc(3_000_000, 7));
+  const { id } = await room.build("ev", { mode: "reference" });
+  vaultFolder = await room.addVault();
+  valueIn(await room.vault.packagePush({ package: id }));
+  return id;
+}
+
+let vaultFolder: string;
+
+/** Runs something once all of the archive has come. */
+const whenReceived = (work: () => void) => ({
+  onProgress: ({ phase, done, total }: Progress) => {
+    if (phase === "receive" && done === total) work();
+  },
+});
+
+test("a file that took the place meanwhile is never taken for what was pulled", async () => {
+  const id = await inVault();
+  const to = room.path("to");
+  const foreign = join(to, "site-a.tar");
+  const pull = (options = {}) => room.vault.packagePull({ package: id, to, as: "tar" }, options);
+  const taking = whenReceived(() => writeFileSync(foreign, "mine"));
+  expect(failureIn(await pull(taking))).toMatchObject({ code: "PATH_EXISTS", subject: foreign });
+  for (const name of readdirSync(to)) if (name.startsWith(".")) rmSync(join(to, name), { recursive: true });
+  expect(failureIn(await pull())).toMatchObject({ code: "PATH_EXISTS", subject: foreign });
+  expect(readFileSync(foreign, "utf8")).toBe("mine");
+  rmSync(foreign);
+  expect(valueIn(await pull()).path).toBe(foreign);
+});
+
+test("room for the bag is asked for before anything is fetched; when it goes while the archive comes, the archive is kept", async ({
+  skip,
+}) => {
+  needsMount(skip);
+  const id = await inVault();
+  const to = room.path("to");
+  mkdirSync(to);
+  const pull = (options = {}) => room.vault.packagePull({ package: id, to, as: "bag" }, options);
+  {
+    using _mount = mounted(to, "-t", "tmpfs", "-o", "size=5m", "tmpfs");
+    expect(failureIn(await pull()).code).toBe("DISK_FULL");
+    expect(readdirSync(to)).toEqual([]);
+  }
+  using _mount = mounted(to, "-t", "tmpfs", "-o", "size=8m", "tmpfs");
+  const filler = join(to, "filler");
+  const filling = whenReceived(() => writeFileSync(filler, Buffer.alloc(3_000_000)));
+  expect(failureIn(await pull(filling)).code).toBe("DISK_FULL");
+  rmSync(filler);
+  const archives = filesBelow(vaultFolder).filter((name) => name.endsWith(".tar"));
+  expect(archives).toHaveLength(1);
+  // Whoever fetched again would find nothing right.
+  for (const name of archives) {
+    const file = join(vaultFolder, name);
+    writeFileSync(file, Buffer.alloc(statSync(file).size));
+  }
+  valueIn(await pull());
+  expect(readdirSync(to).filter((name) => name.startsWith("."))).toEqual([]);
+  expect(valueIn(await room.vault.verify({ target: join(to, "site-a") })).verdict).toBe("valid");
+});
 
 // Linux alone tells which file a descriptor is of.
 test.runIf(process.platform === "linux")("all of a bag is synced before it gets its place", async () => {

@@ -1,11 +1,11 @@
-import { mkdir, mkdtemp, readdir, rmdir } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rmdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { CallOptions } from "../../src-contract/progress.ts";
 import type { ParsedRequest, PullResult } from "../../src-contract/vault-api.ts";
 import type { Core } from "../core.ts";
 import { appendEvent } from "../custody/custody-log.ts";
 import { exists, makeFolders, syncTree } from "../durable-files.ts";
-import { asFailure, fail, throwIfCancelled, writeFailure } from "../failing.ts";
+import { asFailure, fail, systemCode, throwIfCancelled, writeFailure } from "../failing.ts";
 import { refuseInsideHome } from "../home.ts";
 import { readManifest } from "../package/manifest-reader.ts";
 import { packageName } from "../package/package-name.ts";
@@ -101,7 +101,11 @@ async function pullTo(
   const scratch = scratchFolder(to, place.packageId);
   const target = join(to, as === "bag" ? bagName(place) : place.seal.archive);
   // A process that died between the last two steps had all in its place and on record.
-  const placed = lease.found.state === "publishing" && !(await exists(scratch)) && (await exists(target));
+  const placed =
+    lease.found.state === "publishing" &&
+    !(await exists(scratch)) &&
+    (await exists(target)) &&
+    (await isPlaced(place, to));
   if (!placed) {
     await pullWhole(core, lease, place, destination, run);
     logPulled(core, place, as);
@@ -110,6 +114,15 @@ async function pullTo(
   const files = as === "bag" ? (await readManifest(join(target, "manifest.json"))).header.fileCount : 1;
   lease.finish("received");
   return { package: place.packageId, path: target, bytes: place.seal.archiveSize, files };
+}
+
+/** Its seal, which gets its place last, is there: what lies beside it is this package's. */
+async function isPlaced(place: PackagePlace, to: string): Promise<boolean> {
+  const found = await readFile(fetchedSeal(place, to)).catch((error: unknown) => {
+    if (systemCode(error) === "ENOENT") return null;
+    throw asFailure(error, to);
+  });
+  return found !== null && Buffer.compare(found, place.sealBytes) === 0;
 }
 
 function logPulled(core: Core, place: PackagePlace, as: "bag" | "tar" | "file"): void {
@@ -150,7 +163,8 @@ async function pullWhole(
     lease.advance("receiving");
     const onChecking = () => lease.advance("checking");
     const files = as === "bag";
-    const fetched = await fetchInto(core, place, scratch, { ...options, files, onChecking });
+    const roomAfter = as === "bag" ? seal.archiveSize : 0;
+    const fetched = await fetchInto(core, place, scratch, { ...options, files, onChecking, roomAfter });
     const { archivePath } = fetched;
     try {
       const { packageDigest } = place;
@@ -164,8 +178,9 @@ async function pullWhole(
       const beside = (await exists(signatures)) ? [signatures] : [];
       await makeReady(scratch, ready, [content, ...beside, fetchedSeal(place, scratch)]);
     } catch (error) {
-      // What was fetched is whole: whoever stopped here need not fetch it again.
-      if (asFailure(error).failure.code !== "CANCELLED") await removeFolder(scratch);
+      // What was fetched and is sound is not fetched again.
+      const { code } = asFailure(error).failure;
+      if (code === "NOT_VALID" || code === "DIGEST_MISMATCH") await removeFolder(scratch);
       throw error;
     }
   }
@@ -186,13 +201,19 @@ async function unpack(
   for (const left of await readdir(scratch)) {
     if (left.startsWith(BAG)) await removeFolder(join(scratch, left));
   }
-  const bag = join(await mkdtemp(join(scratch, BAG)), name);
-  await mkdir(bag);
-  const script = new URL("../package/extract-thread.ts", import.meta.url);
-  await runThread<number>(script, { archivePath, topFolder: name, target: bag }, options);
-  throwIfCancelled(options.signal);
-  await syncTree(bag);
-  return bag;
+  const folder = await mkdtemp(join(scratch, BAG));
+  const bag = join(folder, name);
+  try {
+    await mkdir(bag);
+    const script = new URL("../package/extract-thread.ts", import.meta.url);
+    await runThread<number>(script, { archivePath, topFolder: name, target: bag }, options);
+    throwIfCancelled(options.signal);
+    await syncTree(bag);
+    return bag;
+  } catch (error) {
+    await removeFolder(folder);
+    throw error;
+  }
 }
 
 /** What a failed download left for the next try stays; an empty folder does not. */

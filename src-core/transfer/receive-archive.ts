@@ -26,6 +26,8 @@ export interface ReceiveContext {
   readonly meter: ByteMeter;
   readonly advance: (state: TransferState) => void;
   readonly examine?: ExamineLanding | undefined;
+  /** Bytes that will be needed in the same folder once the archive is there. */
+  readonly roomAfter?: number | undefined;
 }
 
 /**
@@ -61,7 +63,7 @@ export async function receiveArchive(
   if (known !== undefined && resumed === null) lease.dropUpload(target);
   const kept = new Set(resumed?.map(({ number }) => number));
   const missing = ranges.filter(({ number }) => !kept.has(number));
-  await assertRoom(dirname(target), missing);
+  await assertRoom(dirname(target), bytesIn(missing) + (context.roomAfter ?? 0));
   let partial = resumed === null ? undefined : known;
   if (partial === undefined) partial = await beginPartialFile(lease, target, seal);
   else lease.keepParts(target, resumed ?? []);
@@ -228,10 +230,9 @@ async function assertIsArchive(
 }
 
 /** Checked before the first byte. The file is not made large in advance: that reserves nothing, and FAT would write it twice. */
-async function assertRoom(folder: string, missing: readonly PartRange[]): Promise<void> {
+async function assertRoom(folder: string, needed: number): Promise<void> {
   const system = await onPath(folder, () => statfs(folder));
   const free = system.bavail * system.bsize;
-  const needed = bytesIn(missing);
   if (needed <= free) return;
   throw fail(
     "DISK_FULL",

@@ -30,6 +30,21 @@ test("a listing that breaks off begins anew and names every object once", async 
   expect((await failureOf(collect(impatient.list("")))).code).toBe("VAULT_UNREACHABLE");
 });
 
+test("a page that is always bad ends a listing, however many there are before it", async () => {
+  using at = scratch();
+  const vault = createFolderVault(at.path);
+  for (const name of ["a", "b", "c"]) await vault.put(name, Buffer.from(name));
+  let listings = 0;
+  async function* bad(prefix: string): AsyncGenerator<ObjectInfo> {
+    listings++;
+    yield* vault.list(prefix);
+    throw lost();
+  }
+  const steady = withRetry({ ...vault, list: bad }, policy(5));
+  expect((await failureOf(collect(steady.list("")))).code).toBe("VAULT_UNREACHABLE");
+  expect(listings).toBe(5);
+});
+
 test("a vault that gets another policy has only that one", async () => {
   using at = scratch();
   let tries = 0;

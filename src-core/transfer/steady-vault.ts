@@ -53,7 +53,7 @@ export function withRetry(vault: Vault, policy: RetryPolicy, signal?: CancelSign
   return steady;
 }
 
-/** A listing that begins anew after a failure and answers nothing twice. */
+/** A listing that begins anew after a failure and answers nothing twice. What it has answered before is no success: one bad page ends it in the end. */
 async function* resumed<T>(
   list: () => AsyncIterable<T>,
   nameOf: (item: T) => string,
@@ -61,20 +61,20 @@ async function* resumed<T>(
 ): AsyncGenerator<T> {
   const given = new Set<string>();
   let items = list()[Symbol.asyncIterator]();
-  const next = async (): Promise<IteratorResult<T>> => {
+  const nextNew = async (): Promise<IteratorResult<T>> => {
     try {
-      return await items.next();
+      let result = await items.next();
+      while (result.done !== true && given.has(nameOf(result.value))) result = await items.next();
+      return result;
     } catch (error) {
       items = list()[Symbol.asyncIterator]();
       throw error;
     }
   };
   for (;;) {
-    const result = await again(next);
+    const result = await again(nextNew);
     if (result.done === true) return;
-    const name = nameOf(result.value);
-    if (given.has(name)) continue;
-    given.add(name);
+    given.add(nameOf(result.value));
     yield result.value;
   }
 }

@@ -5,10 +5,10 @@ import { findPackages } from "../catalog/package-rows.ts";
 import { rememberArchive, rememberedArchive } from "../catalog/seen-archives.ts";
 import type { Core } from "../core.ts";
 import { asFailure } from "../failing.ts";
-import { type LocalPackage, requireSealedManifest, resolvePackage } from "../package/package-store.ts";
+import { requireSealedManifest, resolvePackage } from "../package/package-store.ts";
 import type { RangeSource } from "../ports.ts";
 import { attestStored } from "../transfer/attest-stored.ts";
-import { locatePackage } from "../transfer/package-source.ts";
+import { locatePackage, type PackagePlace } from "../transfer/package-source.ts";
 import type { StoredVerdict } from "../transfer/stored-verdict.ts";
 import { actorName, vaultOfPackage } from "../transfer/transport.ts";
 import { verifyStored } from "../transfer/verify-stored.ts";
@@ -81,18 +81,23 @@ async function sealToTrust(core: Core, ref: string): Promise<TrustedSeal> {
   return {
     seal: { seal, bytes: Buffer.from(sealBytes), digest: packageDigest },
     sealFromVault: local === null,
-    manifest: local === null ? place.manifest : await soundManifest(local),
+    manifest: await soundManifest(place),
     storedIn: known ? resolvePackage(core, packageId).storedIn : null,
   };
 }
 
-async function soundManifest(local: LocalPackage): Promise<string | null> {
+/** Null where this device has none, or has it no longer as it was sealed. */
+async function soundManifest({ local, manifest, seal }: PackagePlace): Promise<string | RangeSource | null> {
   try {
+    if (local === null) {
+      await manifest?.requireSealed(seal.manifestSha256);
+      return manifest;
+    }
     await requireSealedManifest(local);
     return local.manifestFile;
   } catch (error) {
     const { code } = asFailure(error).failure;
-    if (code === "DIGEST_MISMATCH" || code === "PACKAGE_DAMAGED") return null;
+    if (code === "DIGEST_MISMATCH" || code === "PACKAGE_DAMAGED" || code === "DATABASE_DAMAGED") return null;
     throw error;
   }
 }
