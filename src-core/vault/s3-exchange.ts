@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import type { CancelSignal } from "../../src-contract/progress.ts";
 import { cancelled, FailureError } from "../failing.ts";
 import type { Step } from "./pump-range.ts";
@@ -18,6 +19,9 @@ export interface ExchangePlan extends BodyPlan {
   /** The answer is a range, and `pour` will take it. */
   readonly ranged?: boolean | undefined;
 }
+
+/** More than any answer that is read whole: a listing of 1,000 keys, each byte of them escaped, has 4 MB. */
+const MAX_WHOLE = 16 * 1024 * 1024;
 
 /** One HTTP request and its answer, up to the last byte of its body; it knows what ended it before its time. */
 export class Exchange {
@@ -110,6 +114,19 @@ export class Exchange {
     return carrier;
   }
 
+  /** The body as it is read to be understood; `pour` does not take this way. A store could fill the memory otherwise. */
+  async *#whole(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    let size = 0;
+    for await (const piece of body) {
+      size += piece.length;
+      if (size > MAX_WHOLE) {
+        this.#end(oddAnswer(this.#plan.where, `more than ${MAX_WHOLE} bytes, and no end`));
+        throw this.failure;
+      }
+      yield piece;
+    }
+  }
+
   /** Null when the answer is not one for such a connection: it is asked for again. */
   async #overRange(request: SignedRequest, connections: Connections): Promise<HttpAnswer | null> {
     const connection = this.#carriedBy(connections.range(request));
@@ -122,6 +139,7 @@ export class Exchange {
 
   async #overHttp(request: SignedRequest, connections: Connections): Promise<HttpAnswer> {
     const carrier = new HttpCarrier(request, connections.agent(request), this.#plan);
-    return await this.#carriedBy(carrier).answer(request.body);
+    const answer = await this.#carriedBy(carrier).answer(request.body);
+    return { ...answer, body: Readable.from(this.#whole(answer.body), { objectMode: false }) };
   }
 }

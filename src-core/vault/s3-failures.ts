@@ -80,7 +80,7 @@ export function requestFailure(asked: Asked, exchange: Exchange, error: unknown)
   }
   if (!exchange.began) return unsent(error);
   if (exchange.status === null) return networkFailure(error, where);
-  const code = fieldOf(error, "Code");
+  const code = said(error, "Code");
   if (code === "" && exchange.status < 300) {
     // The SDK's own word for an answer without a body.
     return fieldOf(error, "message") === "S3 aborted request"
@@ -140,7 +140,7 @@ function answered(
     );
   }
   if (code === "RequestTimeTooSkewed") {
-    const theirs = fieldOf(error, "ServerTime") || (exchange.headers.date ?? "unknown");
+    const theirs = said(error, "ServerTime") || (exchange.headers.date ?? "unknown");
     const ours = new Date().toISOString();
     return refuse(
       "CLOCK_SKEWED",
@@ -157,7 +157,8 @@ function answered(
     );
   }
   if (OTHER_REGION.has(code)) {
-    const region = exchange.headers["x-amz-bucket-region"] ?? fieldOf(error, "Region");
+    const told = exchange.headers["x-amz-bucket-region"] ?? said(error, "Region");
+    const region = /^[\w-]+$/.test(told) && told.length <= MAX_NAME ? told : "";
     return refuse(
       "STORE_REFUSED",
       `Bucket ${settings.bucket} is not in region ${settings.region}${region === "" ? "" : ` but in ${region}`} (${named}).`,
@@ -192,12 +193,17 @@ function answered(
   );
 }
 
+/** As much of what a store says as goes into a failure: of a name such as a code, and of its words to a person. */
+const MAX_NAME = 128;
+const WORDS = /^(.{300}).+$/su;
+
 /** A store's words, without what a request proves itself by should they say it back: the header that signs it, and what is as long as a token. */
 function quotable(words: string): string {
   return words
     .replace(/AWS4-.*$/s, "...")
     .replace(/[\w+/=%~-]{32,}/g, "...")
-    .replace(/\.$/, "");
+    .replace(/\.$/, "")
+    .replace(WORDS, "$1 ...");
 }
 
 /** The failure that names what the credentials may not do, and on what. */
@@ -209,7 +215,7 @@ export function permissionMissing(
   const { settings, operation, key } = asked;
   const need = OPERATIONS[operation];
   // Amazon names the action where it is another one, such as kms:GenerateDataKey.
-  const permission = /not authorized to perform: ([\w-]+:\w+)/.exec(words)?.[1] ?? need.permission;
+  const permission = /not authorized to perform: ([\w-]{1,32}:\w{1,64})/.exec(words)?.[1] ?? need.permission;
   const objects = `arn:aws:s3:::${settings.bucket}/${settings.prefix === null ? "" : `${settings.prefix}/`}*`;
   const resource = need.on === "objects" ? objects : `arn:aws:s3:::${settings.bucket}`;
   return fail(
@@ -234,7 +240,12 @@ function retryAfter(exchange: Exchange): { readonly retryAfterMs?: number } {
 
 function requestId(exchange: Exchange): { readonly requestId?: string } {
   const id = exchange.headers["x-amz-request-id"];
-  return id === undefined ? {} : { requestId: id };
+  return id === undefined ? {} : { requestId: id.slice(0, MAX_NAME) };
+}
+
+/** A name that the store gave in its error, cut off where no store's would be as long. */
+function said(error: unknown, name: string): string {
+  return fieldOf(error, name).slice(0, MAX_NAME);
 }
 
 /** A text field of the SDK's error; empty when it has none. */

@@ -1,5 +1,6 @@
 import { fail } from "../failing.ts";
-import type { S3Settings } from "./s3-settings.ts";
+import { oddAnswer } from "./s3-network.ts";
+import { type S3Settings, s3Location } from "./s3-settings.ts";
 
 /** Amazon S3 User Guide, "Object key naming guidelines": bytes of UTF-8, the vault's prefix counted. */
 const MAX_KEY_BYTES = 1024;
@@ -33,9 +34,10 @@ const CONTROL = /\p{Cc}/u;
 
 /**
  * The vault's own key for one that a listing under its prefix answered, or null for a key outside of it. `encoded`: as EncodingType=url gives it,
- * where Amazon writes a space as `+` and radosgw as `%20`.
+ * where Amazon writes a space as `+` and radosgw as `%20`. Throws VAULT_UNREACHABLE for what no store can have written.
  */
 export function ownKey(settings: S3Settings, listed: string, encoded: boolean): string | null {
+  if (!listed.isWellFormed()) throw oddAnswer(s3Location(settings), "a key that is no Unicode");
   const full = encoded ? decoded(listed.replaceAll("+", "%20")) : listed;
   const root = rootOf(settings);
   return full.startsWith(root) ? full.slice(root.length) : null;

@@ -2,7 +2,7 @@ import type { FoundUpload, ObjectInfo, Vault } from "../ports.ts";
 import type { StoreClient } from "./s3-client.ts";
 import { ownKey, rootOf } from "./s3-keys.ts";
 import { oddAnswer } from "./s3-network.ts";
-import { s3Location } from "./s3-settings.ts";
+import { isSize, s3Location } from "./s3-settings.ts";
 import { bareEtag } from "./s3-tags.ts";
 
 /** What is stored, and what is on its way: all pages, or a failure; a page that cannot be followed is never taken for the last. */
@@ -15,14 +15,18 @@ export function s3Lists(client: StoreClient): Pick<Vault, "list" | "listUploads"
     if (page.IsTruncated === undefined) throw oddAnswer(where, "no listing");
   }
 
-  function followed(next: string | undefined, before: string | undefined): string {
-    if (next !== undefined && next !== "" && next !== before) return next;
-    throw oddAnswer(where, "a listing goes on without saying where");
+  /** Where the next page begins; throws for a page that was read before. */
+  function followed(next: string | undefined, before: Set<string>): string {
+    if (next === undefined || next === "" || before.has(next))
+      throw oddAnswer(where, "a listing goes on without saying where");
+    before.add(next);
+    return next;
   }
 
   return {
     async *list(prefix, signal): AsyncGenerator<ObjectInfo> {
       const Prefix = rootOf(settings) + prefix;
+      const before = new Set<string>();
       for (let token: string | undefined; ; ) {
         const page = await client.send({
           operation: "ListObjectsV2",
@@ -40,18 +44,20 @@ export function s3Lists(client: StoreClient): Pick<Vault, "list" | "listUploads"
           if (Key === undefined || Size === undefined || ETag === undefined) {
             throw oddAnswer(where, "a listing with an object without key, size or ETag");
           }
+          if (!isSize(Size)) throw oddAnswer(where, `an object of ${Size} bytes`);
           const key = ownKey(settings, Key, page.EncodingType === "url");
           if (key?.startsWith(prefix) !== true) continue;
           const modified = LastModified === undefined ? {} : { modified: LastModified.getTime() };
           yield { key, size: Size, version: bareEtag(ETag), ...modified };
         }
         if (page.IsTruncated === false) return;
-        token = followed(page.NextContinuationToken, token);
+        token = followed(page.NextContinuationToken, before);
       }
     },
 
     async *listUploads(prefix): AsyncGenerator<FoundUpload> {
       const Prefix = rootOf(settings) + prefix;
+      const before = new Set<string>();
       for (let marker: { KeyMarker: string; UploadIdMarker: string } | undefined; ; ) {
         const page = await client.send({
           operation: "ListMultipartUploads",
@@ -75,10 +81,7 @@ export function s3Lists(client: StoreClient): Pick<Vault, "list" | "listUploads"
         if (page.IsTruncated === false) return;
         const next = rootOf(settings) + (ownKey(settings, page.NextKeyMarker ?? "", encoded) ?? "");
         const id = page.NextUploadIdMarker ?? "";
-        followed(
-          `${next} ${id}`,
-          marker === undefined ? undefined : `${marker.KeyMarker} ${marker.UploadIdMarker}`,
-        );
+        followed(`${next} ${id}`, before);
         marker = { KeyMarker: next, UploadIdMarker: id };
       }
     },

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { fakeStore } from "./fake-store-fixtures.ts";
+import { type FakeStore, fakeStore, refuse } from "./fake-store-fixtures.ts";
 import { collect, failureOf } from "./vault-fixtures.ts";
 
 const object = (key: string) => `<Contents><Key>${key}</Key><Size>1</Size><ETag>"e"</ETag></Contents>`;
@@ -57,6 +57,11 @@ test.each([
   ["does not say whether it is whole", page("", null).replace("<IsTruncated>false</IsTruncated>", "")],
   ["has an object without size", page("<Contents><Key>team+a/v/x</Key><ETag>e</ETag></Contents>", null)],
   ["is cut off", page(object("team+a/v/one"), null).slice(0, -9)],
+  ["has a key that is no Unicode at all", page(object("team+a/v/&#xD800;"), null)],
+  ...["-5", "1.5", "NaN", "9007199254740993"].map((size): [string, string] => [
+    `has an object of ${size} bytes`,
+    page(object("team+a/v/one").replace("<Size>1", `<Size>${size}`), null),
+  ]),
 ])("a listing that %s is a failure, never taken for the whole", async (_what, text) => {
   await using store = await fakeStore((_request, response) => void response.writeHead(200).end(text), {
     settings: { prefix: "team a/v" },
@@ -86,4 +91,52 @@ test("uploads are listed over all pages, with their time", async () => {
   ]);
   const second = new URL(store.asked[1]?.slice(4) ?? "", "http://s").searchParams;
   expect([second.get("key-marker"), second.get("upload-id-marker")]).toEqual(["team a/v/a b", "1"]);
+});
+
+const CONTENTS = object("team+a/v/one");
+const MARKERS = ["a", "b"];
+test.each<[string, (vault: FakeStore["vault"]) => Promise<unknown>, (marker: string) => string]>([
+  ["objects", ({ list }) => collect(list("")), (marker) => page(CONTENTS, marker)],
+  [
+    "uploads",
+    ({ listUploads }) => collect(listUploads("")),
+    (marker) =>
+      `<ListMultipartUploadsResult><IsTruncated>true</IsTruncated><NextKeyMarker>team a/v/${marker}</NextKeyMarker><NextUploadIdMarker>1</NextUploadIdMarker></ListMultipartUploadsResult>`,
+  ],
+  [
+    "parts",
+    ({ listParts }) => listParts({ key: "x", uploadId: "u", size: 1, partSize: 1 }),
+    (marker) =>
+      `<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>${marker}</NextPartNumberMarker></ListPartsResult>`,
+  ],
+])("a listing of %s that goes round in circles ends", async (_what, list, text) => {
+  let asked = 0;
+  await using store = await fakeStore(
+    (_request, response) => {
+      // Else a listing that never ends would never fail.
+      if (asked === 20) return void refuse(response, 400, "EnoughOfThat");
+      response.writeHead(200).end(text(MARKERS[asked++ % 2] ?? ""));
+    },
+    { settings: { prefix: "team a/v" } },
+  );
+  expect(await failureOf(list(store.vault))).toMatchObject({
+    code: "VAULT_UNREACHABLE",
+    details: { reason: "odd answer" },
+  });
+});
+
+const partXml = (number: number, size = "1") =>
+  `<Part><PartNumber>${number}</PartNumber><ETag>"e"</ETag><Size>${size}</Size></Part>`;
+test.each([
+  ["that are told twice", partXml(1) + partXml(1)],
+  ["out of their order", partXml(2) + partXml(1)],
+  ["with a number that S3 does not give", partXml(10_001)],
+  ["of a size that is none", partXml(1, "-1")],
+])("parts %s are no listing of parts", async (_what, parts) => {
+  await using store = await pages(
+    `<ListPartsResult><IsTruncated>false</IsTruncated>${parts}</ListPartsResult>`,
+  );
+  expect(
+    await failureOf(store.vault.listParts({ key: "x", uploadId: "u", size: 1, partSize: 1 })),
+  ).toMatchObject({ code: "VAULT_UNREACHABLE", details: { reason: "odd answer" } });
 });

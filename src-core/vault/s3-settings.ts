@@ -39,6 +39,11 @@ export const MAX_PARTS = 10_000;
 export const MIN_PART_BYTES = 5 * 1024 ** 2;
 export const MAX_PART_BYTES = 5 * 1024 ** 3;
 
+/** Whether a store can have meant this as the size of an object or part. */
+export function isSize(told: number): boolean {
+  return Number.isSafeInteger(told) && told >= 0;
+}
+
 /** For a person: `s3://bucket/prefix`, with the endpoint where it is not Amazon's. */
 export function s3Location({ bucket, prefix, endpoint }: S3Settings): string {
   const place = `s3://${bucket}${prefix === null ? "" : `/${prefix}`}`;

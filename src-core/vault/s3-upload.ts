@@ -11,7 +11,7 @@ import { StoreRefusal } from "./s3-failures.ts";
 import type { Send } from "./s3-http-carrier.ts";
 import { bucketKey } from "./s3-keys.ts";
 import { oddAnswer, unreachable } from "./s3-network.ts";
-import { MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES, s3Location } from "./s3-settings.ts";
+import { isSize, MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES, s3Location } from "./s3-settings.ts";
 import { tagOf } from "./s3-tags.ts";
 import { OTHER_BYTES, storedAs } from "./s3-write.ts";
 
@@ -121,6 +121,7 @@ export function s3Uploads(client: StoreClient, can: S3Capabilities): Uploads {
 
   const listParts: Vault["listParts"] = async (upload, signal) => {
     const parts: StoredPart[] = [];
+    const before = new Set<string>();
     try {
       for (let marker: string | undefined; ; ) {
         const page = await client.send({
@@ -138,12 +139,16 @@ export function s3Uploads(client: StoreClient, can: S3Capabilities): Uploads {
           if (found.PartNumber === undefined || found.Size === undefined || found.ETag === undefined) {
             throw oddAnswer(where, "a part without number, size or ETag");
           }
+          const after = parts.at(-1)?.number ?? 0;
+          if (!(found.PartNumber > after && found.PartNumber <= MAX_PARTS && isSize(found.Size)))
+            throw oddAnswer(where, `part ${found.PartNumber} of ${found.Size} bytes after part ${after}`);
           parts.push({ number: found.PartNumber, size: found.Size, tag: tagOf(found) });
         }
         if (!page.IsTruncated) return parts;
         const next = `${page.NextPartNumberMarker ?? ""}`;
-        if (next === "" || next === marker)
+        if (next === "" || before.has(next))
           throw oddAnswer(where, "a listing of parts goes on without saying where");
+        before.add(next);
         marker = next;
       }
     } catch (error) {
