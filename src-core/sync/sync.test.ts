@@ -1,6 +1,8 @@
 import { generateKeyPairSync } from "node:crypto";
 import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { deflateRawSync, inflateRawSync } from "node:zlib";
+import Database from "better-sqlite3";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Progress } from "../../src-contract/progress.ts";
 import { failureIn, filesBelow, valueIn, Workroom } from "../testing/workroom.ts";
@@ -45,6 +47,26 @@ describe("a second device", () => {
     expect(list).toMatchObject([{ ...Object(theirList)[0], holding: "remote" }]);
     expect(show).toEqual({ ...Object(theirShow), holding: "remote", folder: null });
     expect(show).toMatchObject({ signatures: [{ state: "valid" }], manifest: { metadata } });
+  });
+
+  test("hands out nothing by a manifest that was changed in its catalog; the package itself comes by the one that is sealed in it", async () => {
+    const id = await two.store();
+    await two.sync();
+    const catalog = new Database(join(two.room.path("reader"), "catalog.db"));
+    const [row] = catalog.prepare<[], { bytes: Buffer }>("SELECT bytes FROM manifest_chunks").all();
+    const changed = inflateRawSync(row?.bytes ?? "")
+      .toString()
+      .replace("data/ev/a.txt", "data/ev/b.txt");
+    catalog.prepare("UPDATE manifest_chunks SET bytes = ?").run(deflateRawSync(changed));
+    catalog.close();
+    const to = two.room.path("to");
+    for (const file of ["data/ev/a.txt", "data/ev/b.txt"]) {
+      const failure = failureIn(await two.reader.packagePull({ package: id, to, file }));
+      expect(failure).toMatchObject({ code: "DATABASE_DAMAGED", nextStep: expect.stringContaining("sync") });
+    }
+    expect(failureIn(await two.reader.packageFiles({ package: id })).code).toBe("DATABASE_DAMAGED");
+    const { path } = valueIn(await two.reader.packagePull({ package: id, to }));
+    expect(filesBelow(path)).toContain(join("data", "ev", "a.txt"));
   });
 
   test("answers the same, to the byte, after its catalog was deleted and it synced again", async () => {

@@ -14,9 +14,10 @@ import { type PackageKeys, sealKey, signatureName } from "../vault/vault-keys.ts
 import { confirmedDigest } from "./confirmed-digest.ts";
 import type { TransferState } from "./journal.ts";
 import { pacing } from "./pacing.ts";
+import { dropPartialFile } from "./partial-file.ts";
 import { byteMeter } from "./progress-meter.ts";
 import { leaseTransfer } from "./queue-lease.ts";
-import { dropPartialFile, type ExamineLanding, receiveArchive } from "./receive-archive.ts";
+import { type ExamineLanding, receiveArchive } from "./receive-archive.ts";
 import { COMMAND_RETRY, type RetryPolicy, retrying } from "./retry.ts";
 import { withRetry } from "./steady-vault.ts";
 import { stopTransfer } from "./stop-transfer.ts";
