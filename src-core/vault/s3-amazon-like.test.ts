@@ -132,6 +132,18 @@ describe("a store that ignores", () => {
     expect(await at.vault.listParts(upload)).toEqual(parts);
   });
 
+  test.each([
+    ["of all", { ignoresDigests: true }],
+    ["of parts", { ignoresDigestsOfParts: true }],
+  ])("digests %s is not believed by its ETags, which may be of damaged bytes", async (_, deviations) => {
+    await using at = await place({ ...deviations, ignoresChecksums: true });
+    expect(results(at.health)).toMatchObject({ "digest on write": "limited", etag: "ok" });
+    const { upload, parts, expected } = await sent(at.vault, randomBytes(PART + 1));
+    const stored = await at.vault.completeUpload(upload, parts);
+    expect(at.vault.attest(stored, expected)).toBeNull();
+    expect([...at.amazon.objects.keys()]).toEqual(["x"]);
+  });
+
   test("If-None-Match is looked at first", async () => {
     await using at = await place({ ignoresIfNoneMatch: true });
     expect(results(at.health)).toMatchObject({

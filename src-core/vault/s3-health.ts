@@ -146,11 +146,18 @@ async function probeWritable(objects: ProbeObjects, bytes: Buffer, publicAccess:
   }
 }
 
+/** Of an object and of a part, which a store may treat differently. */
 async function probeDigest(objects: ProbeObjects): Promise<Found> {
-  const other = createHash("sha256").update("other bytes").digest("hex");
-  return (await isRefused(400, objects.put("digest", Buffer.from("probe"), { said: other })))
+  const bytes = Buffer.from("probe");
+  const said = createHash("sha256").update("other bytes").digest("hex");
+  const refused = (work: Promise<unknown>) => isRefused(400, work);
+  const whole = await refused(objects.put("digest", bytes, { said }));
+  const part = whole && (await refused(objects.part(await objects.begin("digest", false), bytes, { said })));
+  return whole && part
     ? ok("bytes that differ from their digest are refused by the store")
-    : limited("the store does not check digests; this device checks them before the last bytes are sent");
+    : limited(
+        "the store does not check digests; this device checks them before the last bytes are sent, and reads back what was stored where no checksum proves it",
+      );
 }
 
 async function probeCreateOnly(objects: ProbeObjects): Promise<Found> {
@@ -168,10 +175,14 @@ async function probeMultipart(objects: ProbeObjects, bytes: Buffer): Promise<[Na
     const upload = await objects.begin("parts", true);
     if (!upload.kept) found.set("checksums", limited("the store keeps no SHA-256 checksums"));
     const sha256 = createHash("sha256").update(bytes).digest("base64");
+    const checked = upload.kept ? { checksum: sha256 } : {};
     const refused =
       upload.kept &&
-      (await isRefused(400, objects.part(upload, bytes, createHash("sha256").update("x").digest("base64"))));
-    const part = await objects.part(upload, bytes, upload.kept ? sha256 : undefined);
+      (await isRefused(
+        400,
+        objects.part(upload, bytes, { checksum: createHash("sha256").update("x").digest("base64") }),
+      ));
+    const part = await objects.part(upload, bytes, checked);
     const listed = (await objects.parts(upload))[0];
     await objects.complete(upload, part);
     const head = await objects.head("parts");
@@ -185,7 +196,7 @@ async function probeMultipart(objects: ProbeObjects, bytes: Buffer): Promise<[Na
     }
     found.set("etag", etagResult(bytes, tagOf(part), bareEtag(head.ETag)));
     const second = await objects.begin("parts", upload.kept);
-    const again = await objects.part(second, bytes, upload.kept ? sha256 : undefined);
+    const again = await objects.part(second, bytes, checked);
     found.set(
       "create only, multipart",
       (await isRefused(412, objects.complete(second, again, "*")))

@@ -90,15 +90,19 @@ export class ProbeObjects {
     return { key, uploadId, kept: output.ChecksumAlgorithm === "SHA256" };
   }
 
-  /** Sends the only part. */
-  async part({ key, uploadId }: Pick<UploadRef, "key" | "uploadId">, bytes: Buffer, checksum?: string) {
+  /** Sends the only part; with `said` as the digest of the request instead of the true one. */
+  async part(
+    { key, uploadId }: Pick<UploadRef, "key" | "uploadId">,
+    bytes: Buffer,
+    { checksum, said }: { readonly checksum?: string; readonly said?: string } = {},
+  ) {
     const sha256 = createHash("sha256").update(bytes).digest("hex");
     const md5 = async () => createHash("md5").update(bytes).digest("base64");
     return this.#client.withMd5(md5, (more) =>
       this.#client.send({
         operation: "UploadPart",
         key,
-        headers: { "x-amz-content-sha256": sha256 },
+        headers: { "x-amz-content-sha256": said ?? sha256 },
         command: (sdk) =>
           new sdk.UploadPartCommand({
             ...this.#at(key),

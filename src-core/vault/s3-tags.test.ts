@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import type { ObjectInfo } from "../ports.ts";
+import type { S3Capabilities } from "./s3-capabilities.ts";
 import { attestObject, bareEtag, compositeEtag, isOfParts, tagOf } from "./s3-tags.ts";
 
 const parts = [Buffer.from("first"), Buffer.from("second"), Buffer.from("third")];
@@ -12,12 +13,13 @@ const composite = `${createHash("sha256")
   .update(Buffer.concat(digests.map((digest) => Buffer.from(digest, "hex"))))
   .digest("base64")}-3`;
 const object = (more: Partial<ObjectInfo>): ObjectInfo => ({ key: "a", size: 16, version: etag, ...more });
-const knows = (etags: boolean) => ({
+const knows = (etags: boolean, more: Partial<S3Capabilities> = {}) => ({
   digestOnWrite: true,
   createOnly: true,
   createOnlyMultipart: true,
   checksums: true,
   etag: etags,
+  ...more,
 });
 
 describe("the tag of a part", () => {
@@ -66,6 +68,16 @@ describe("what a store keeps of an object", () => {
     expect(attest({}, {}, false)).toBeNull();
     expect(attest({}, { tags: null })).toBeNull();
     expect(attest({ version: "opaque" })).toBeNull();
+  });
+
+  test("proves nothing where the store was not seen to check what it is given", () => {
+    const told = (can: Partial<S3Capabilities>, info: Partial<ObjectInfo>) =>
+      attestObject(knows(true, can), object(info), expected);
+    expect(told({ digestOnWrite: false, checksums: false }, {})).toBeNull();
+    expect(told({ digestOnWrite: false, checksums: false }, { sha256: composite })).toBeNull();
+    expect(told({ checksums: false }, { sha256: composite })).toMatchObject({ method: "etag of the parts" });
+    expect(told({ digestOnWrite: false }, { sha256: composite })).toMatchObject({ matches: true });
+    expect(told({ digestOnWrite: false }, {})).toBeNull();
   });
 
   test("says nothing of these parts when it is of another number of them", () => {

@@ -44,13 +44,17 @@ export function isOfParts(object: ObjectInfo, parts: readonly StoredPart[]): boo
   return object.version === compositeEtag(parts.map(({ tag }) => tag));
 }
 
-/** What is kept of an object held against its seal (`Vault.attest`). */
+/**
+ * What is kept of an object held against its seal (`Vault.attest`). A checksum that the store keeps counts where the store was seen to check such,
+ * an ETag where it was seen to check the digests of the bodies that it takes: else both may belong to bytes that were damaged on their way.
+ */
 export function attestObject(
   can: S3Capabilities,
   object: ObjectInfo,
   expected: ExpectedBytes,
 ): Attestation | null {
-  return attestSha256(object, expected) ?? (can.etag ? attestEtag(object, expected) : null);
+  const bySha256 = can.checksums ? attestSha256(object, expected) : null;
+  return bySha256 ?? (can.etag && can.digestOnWrite ? attestEtag(object, expected) : null);
 }
 
 /** A checksum of another number of parts says nothing of these. */
