@@ -5,7 +5,7 @@ import type { Attestation, ObjectInfo, Vault } from "../ports.ts";
 import { keysOfSeal, type PackageKeys } from "../vault/vault-keys.ts";
 import { pacing } from "./pacing.ts";
 import { withRetry } from "./steady-vault.ts";
-import { readStoredRecords } from "./stored-record.ts";
+import { isSameObject, readStoredRecords } from "./stored-record.ts";
 import {
   openQuestions,
   type StoredQuestion,
@@ -149,7 +149,7 @@ function byRecord(
     vault.kind === "s3"
       ? ["store", "ETag", "Size and ETag"]
       : ["file system", "inode and times", "Size, inode and times"];
-  const same = records.find((record) => isSame(archive, record));
+  const same = records.find((record) => isSameObject(archive, record));
   if (same !== undefined) {
     const facts = same.versionId === undefined ? sizeAnd : "Size, ETag and version id";
     const who = remembered === null ? ", as the record in the vault says" : "";
@@ -189,15 +189,6 @@ function byRecord(
           }
         : proof,
   };
-}
-
-function isSame(archive: ObjectInfo, record: SeenArchive): boolean {
-  return (
-    archive.size === record.size &&
-    archive.version === record.version &&
-    // Versioning may have been turned on since: then the object's id says nothing about its bytes.
-    (record.versionId === undefined || archive.versionId === record.versionId)
-  );
 }
 
 function occasion({ how, by, time }: SeenArchive): string {

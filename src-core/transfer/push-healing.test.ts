@@ -1,16 +1,17 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Progress } from "../../src-contract/progress.ts";
 import type { Db } from "../catalog/database.ts";
 import { fail } from "../failing.ts";
-import type { RangeSource, Vault } from "../ports.ts";
+import type { ObjectInfo, RangeSource, Vault } from "../ports.ts";
 import { collect, failureOf, memorySource, scratch } from "../vault/vault-fixtures.ts";
 import { type PushedPackage, type PushOptions, pushPackage } from "./push-package.ts";
 import { COMMAND_RETRY } from "./retry.ts";
 import {
   archiveBytes,
   archiveOf,
+  counting,
   KEYS,
   makeWorkplace,
   openLedger,
@@ -211,4 +212,115 @@ test("the record says how the archive was checked, also where manifest.json had 
   const pushed = await push(vault);
   expect(reads).toEqual([KEYS.manifest]);
   expect([pushed.method, pushed.stored?.method]).toEqual(["etag of the parts", "etag of the parts"]);
+});
+
+describe("a package whose archive was lost from the vault", () => {
+  const file = (key: string) => join(folder.path, "vault", key);
+  const damage = () => {
+    const bytes = storedArchive(folder.path);
+    bytes[100] = (bytes[100] ?? 0) ^ 1;
+    writeFileSync(file(KEYS.archive), bytes);
+  };
+  /** Takes the archive's bytes and damages them. */
+  const damaging = (vault: Vault) =>
+    withMethod(vault, "completeUpload", (complete) => async (...args) => {
+      await complete(...args);
+      damage();
+      return (await vault.head(KEYS.archive)) as ObjectInfo;
+    });
+  beforeEach(async () => {
+    await push(vaultOf(folder.path));
+    rmSync(file(KEYS.archive));
+  });
+
+  test("is not called stored when the end check finds other bytes, in this run or the next", async () => {
+    const real = vaultOf(folder.path);
+    expect((await failureOf(push(damaging(real)))).code).toBe("OBJECT_CONFLICT");
+    const failure = await failureOf(push(real));
+    expect(failure).toMatchObject({ code: "OBJECT_CONFLICT", subject: KEYS.archive });
+    expect(failure.nextStep).toContain("push the package again");
+    expect(db.prepare("SELECT state FROM transfers").pluck().get()).toBe("failed");
+    rmSync(file(KEYS.archive));
+    expect((await push(real)).alreadyStored).toBe(false);
+    expect(storedArchive(folder.path).equals(archiveBytes())).toBe(true);
+  });
+
+  test("is checked by the next run when one stops between storing and checking it", async () => {
+    const real = vaultOf(folder.path);
+    const stopping = withMethod(real, "readRange", () => async () => {
+      throw fail("PERMISSION_MISSING", "Reading is not allowed.", "Ask for the permission.");
+    });
+    expect((await failureOf(push(damaging(stopping)))).code).toBe("PERMISSION_MISSING");
+    expect((await failureOf(push(real))).code).toBe("OBJECT_CONFLICT");
+    rmSync(file(KEYS.archive));
+    expect((await failureOf(push(stopping))).code).toBe("PERMISSION_MISSING");
+    const pushed = await push(real);
+    expect(pushed).toMatchObject({ alreadyStored: false, method: "read back" });
+    expect(pushed.stored.version).toBe((await real.head(KEYS.archive))?.version);
+    expect(await push(real)).toMatchObject({ alreadyStored: true, stored: pushed.stored });
+  });
+});
+
+test("an archive that was put back by other means is read before it is called stored", async () => {
+  const real = vaultOf(folder.path);
+  await push(real);
+  const bytes = archiveBytes();
+  const file = join(folder.path, "vault", KEYS.archive);
+  rmSync(file);
+  writeFileSync(file, bytes);
+  const { vault, sent } = watched(real);
+  expect(await push(vault)).toMatchObject({ alreadyStored: false, method: "read back" });
+  expect(sent).toEqual([]);
+  rmSync(file);
+  bytes[5] = (bytes[5] ?? 0) ^ 1;
+  writeFileSync(file, bytes);
+  expect((await failureOf(push(vault))).code).toBe("OBJECT_CONFLICT");
+  expect(storedArchive(folder.path).equals(bytes)).toBe(true);
+});
+
+test("a manifest.json that was lost from the vault is sent again, and nothing else is", async () => {
+  const real = vaultOf(folder.path);
+  const first = await push(real);
+  rmSync(join(folder.path, "vault", KEYS.manifest));
+  const put: string[] = [];
+  const vault = withMethod(real, "put", (original) => (key, ...rest) => {
+    if (key.endsWith(".json") && !key.startsWith(KEYS.signaturesPrefix)) put.push(key);
+    return original(key, ...rest);
+  });
+  const counted = counting(archive);
+  const again = await push(vault, { archive: counted });
+  expect(again).toMatchObject({ alreadyStored: true, stored: first.stored });
+  expect(put).toEqual([KEYS.manifest]);
+  expect(counted.count()).toBe(0);
+  expect(vaultFiles(folder.path)).toEqual(STORED_FILES);
+});
+
+test("a manifest.json that was changed in the vault is not called stored", async () => {
+  const real = vaultOf(folder.path);
+  await push(real);
+  const file = join(folder.path, "vault", KEYS.manifest);
+  const bytes = readFileSync(file);
+  bytes[3] = (bytes[3] ?? 0) ^ 1;
+  writeFileSync(file, bytes);
+  expect(await failureOf(push(real))).toMatchObject({ code: "OBJECT_CONFLICT", subject: KEYS.manifest });
+  expect(readFileSync(file).equals(bytes)).toBe(true);
+});
+
+test("of two devices that send a lost archive again, the one that comes second ends well", async () => {
+  const real = vaultOf(folder.path);
+  await push(real);
+  rmSync(join(folder.path, "vault", KEYS.archive));
+  const other = openLedger(folder.path, "other.db");
+  let overtaken = false;
+  const vault = withMethod(real, "putPart", (putPart) => async (upload, part, options) => {
+    if (part.number === 3 && !overtaken) {
+      overtaken = true;
+      await push(real, { db: other, actor: "bob" });
+    }
+    return await putPart(upload, part, options);
+  });
+  const pushed = await push(vault);
+  other.close();
+  expect(pushed).toMatchObject({ alreadyStored: true, stored: { actor: "bob" } });
+  expect(storedArchive(folder.path).equals(archiveBytes())).toBe(true);
 });

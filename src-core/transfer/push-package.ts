@@ -6,10 +6,10 @@ import { openFileSource } from "../archive/file-source.ts";
 import type { Db } from "../catalog/database.ts";
 import { asFailure, fail } from "../failing.ts";
 import { packageDigest as digestOfSeal } from "../package/seal-file.ts";
-import type { Clock, EndCheckMethod, ExpectedBytes, RangeSource, Vault } from "../ports.ts";
+import type { Clock, RangeSource, Vault } from "../ports.ts";
 import { keysOfSeal, type PackageKeys } from "../vault/vault-keys.ts";
 import { digestParts, readSmallFile } from "./digest-parts.ts";
-import { damagedParts } from "./end-check.ts";
+import { type CheckedObject, checkSent, type SealedParts } from "./end-check.ts";
 import type { TransferLease, TransferState } from "./journal.ts";
 import { pacing } from "./pacing.ts";
 import { byteMeter } from "./progress-meter.ts";
@@ -19,7 +19,7 @@ import type { RetryPolicy } from "./retry.ts";
 import { type SendContext, type SentObject, sendObject } from "./send-object.ts";
 import { withRetry } from "./steady-vault.ts";
 import { stopTransfer } from "./stop-transfer.ts";
-import { readStoredRecord, type StoredRecord, writeStoredRecord } from "./stored-record.ts";
+import { findStoredRecord, type StoredRecord, writeStoredRecord } from "./stored-record.ts";
 import { readStoredSeal } from "./stored-seal.ts";
 
 /** Up to here manifest.json is one object in memory; beyond, it is sent in parts of this size. */
@@ -61,16 +61,17 @@ export interface PushOptions {
 export interface PushedPackage {
   /** Bytes of the archive in the vault. */
   readonly bytes: number;
+  /** The archive was there, and a record that it was found to be right when it was stored: neither was it sent nor checked now. */
   readonly alreadyStored: boolean;
-  /** How the end check was done, by whoever stored it. */
+  /** How the end check of the archive was done, by whoever stored it. */
   readonly method: string;
-  /** Null when the vault has no record for a package that was stored before. */
-  readonly stored: StoredRecord | null;
+  readonly stored: StoredRecord;
 }
 
 /**
  * Sends a sealed package into a vault: archive, manifest.json, signatures, end check, stored record, and seal.json last, which makes it count.
- * Safe to run again after any end of an earlier run, and for a package that is stored already. One process runs it at a time (BUSY).
+ * Safe to run again after any end of an earlier run, and for a package that is stored already: what was lost of it is sent again, and an archive of
+ * which no record says that it is right is checked. Nothing that is there is rewritten. One process runs it at a time (BUSY).
  */
 export async function pushPackage(options: PushOptions): Promise<PushedPackage> {
   const { seal, sealBytes, db, clock } = options;
@@ -115,6 +116,12 @@ const LOST_RACE: ReadonlySet<FailureCode> = new Set(["OBJECT_CHANGED", "OBJECT_C
 /** An earlier run that came as far may have written its record. */
 const RECORDED: ReadonlySet<TransferState> = new Set(["recording", "sealing"]);
 
+/** What is in the vault and was not held against the seal yet. */
+interface SentPackage {
+  readonly archive: SentObject;
+  readonly manifest: SentObject;
+}
+
 /** One run of a push, under its lease. */
 class Push {
   readonly #options: PushOptions;
@@ -135,27 +142,32 @@ class Push {
   }
 
   async run(): Promise<PushedPackage> {
-    if (await this.#isStored()) return this.#alreadyStored();
+    const before = await this.#storedBefore();
+    if (before !== null) return await this.#completeStored(before);
+    let sent: SentPackage;
     try {
-      return await this.#send();
+      sent = await this.#send();
     } catch (error) {
-      const lost = !this.refused && LOST_RACE.has(asFailure(error).failure.code);
-      if (!lost || !(await this.#isStored())) throw error;
-      return this.#alreadyStored();
+      if (this.refused || !LOST_RACE.has(asFailure(error).failure.code)) throw error;
+      const winner = await this.#storedBefore();
+      if (winner === null) throw error;
+      return await this.#completeStored(winner);
     }
+    return await this.#finish(sent);
   }
 
-  async #alreadyStored(): Promise<PushedPackage> {
-    await this.#sendSignatures();
+  /** For an archive that was stored and checked before: sends what is missing beside it. */
+  async #completeStored(stored: StoredRecord): Promise<PushedPackage> {
+    const manifest = await this.#sendBeside();
+    this.#advance("checking");
+    await this.#checkManifest(manifest);
     await this.#dropUploads();
-    const stored = await readStoredRecord(this.#context.vault, this.#keys, this.#packageDigest);
     const bytes = this.#options.seal.archiveSize;
-    return { bytes, alreadyStored: true, method: stored?.method ?? "not recorded", stored };
+    return { bytes, alreadyStored: true, method: stored.method, stored };
   }
 
-  async #send(): Promise<PushedPackage> {
-    const { vault, lease } = this.#context;
-    const { seal, sealBytes, archive } = this.#options;
+  async #send(): Promise<SentPackage> {
+    const { seal, archive } = this.#options;
     if (archive.size !== seal.archiveSize) {
       throw fail(
         "SOURCE_CHANGED",
@@ -168,12 +180,27 @@ class Push {
     }
     this.#advance("sending-archive");
     const sent = await this.#sendArchive();
+    return { archive: sent, manifest: await this.#sendBeside() };
+  }
+
+  /** Sends manifest.json and the signatures, as far as they are not there. */
+  async #sendBeside(): Promise<SentObject> {
     this.#advance("sending-manifest");
     const manifest = await this.#sendManifest();
     this.#advance("sending-signatures");
     await this.#sendSignatures();
+    return manifest;
+  }
+
+  async #finish({ archive, manifest }: SentPackage): Promise<PushedPackage> {
+    const { vault, lease } = this.#context;
+    const { seal, sealBytes } = this.#options;
     this.#advance("checking");
-    const method = await this.#endCheck(sent, manifest);
+    await this.#checkManifest(manifest);
+    const { info, method } = await this.#checkObject(archive, {
+      partSize: seal.partSize,
+      digests: seal.parts,
+    });
     this.#advance("recording");
     const stored = await writeStoredRecord(
       vault,
@@ -181,7 +208,7 @@ class Push {
       {
         packageId: seal.packageId,
         packageDigest: this.#packageDigest,
-        archive: sent.info,
+        archive: info,
         method,
         actor: this.#options.actor,
         now: this.#options.clock.now(),
@@ -201,24 +228,32 @@ class Push {
     this.#options.onState?.(state);
   }
 
-  /** True when this very seal and an archive of its size are there. A seal without its archive (somebody deleted it) is sent again. */
-  async #isStored(): Promise<boolean> {
+  /**
+   * The record that the archive which is there now was found to be right when it was stored. Null when this seal is not there, or no such archive, or
+   * none that is recorded (it was lost and sent again, copied, or put there by somebody): then the end check tells.
+   */
+  async #storedBefore(): Promise<StoredRecord | null> {
     const { vault } = this.#context;
-    const found = await readStoredSeal(vault, this.#keys);
-    if (found === null) return false;
-    if (found.packageDigest !== this.#packageDigest) {
-      throw fail(
-        "OBJECT_CONFLICT",
-        `The vault holds another seal of package ${this.#options.seal.packageId}.`,
-        "Nothing stored is ever rewritten: compare the two packages.",
-        {
-          subject: this.#keys.seal,
-          details: { stored: found.packageDigest, here: this.#packageDigest },
-        },
-      );
-    }
+    if (!(await this.#isSealed())) return null;
     const archive = await vault.head(this.#keys.archive);
-    return archive?.size === this.#options.seal.archiveSize;
+    if (archive?.size !== this.#options.seal.archiveSize) return null;
+    return await findStoredRecord(vault, this.#keys, this.#packageDigest, archive);
+  }
+
+  /** Whether this very seal is there; throws OBJECT_CONFLICT when it is another one. */
+  async #isSealed(): Promise<boolean> {
+    const found = await readStoredSeal(this.#context.vault, this.#keys);
+    if (found === null) return false;
+    if (found.packageDigest === this.#packageDigest) return true;
+    throw fail(
+      "OBJECT_CONFLICT",
+      `The vault holds another seal of package ${this.#options.seal.packageId}.`,
+      "Nothing stored is ever rewritten: compare the two packages.",
+      {
+        subject: this.#keys.seal,
+        details: { stored: found.packageDigest, here: this.#packageDigest },
+      },
+    );
   }
 
   #sendArchive(): Promise<SentObject> {
@@ -279,56 +314,15 @@ class Push {
     }
   }
 
-  /**
-   * Holds what lies in the vault against the seal, by what the store says of it where that proves its bytes, else by reading them back. What this
-   * transfer stored and is not right is taken away again, so that the next run can store it. Answers how it was done for the archive.
-   */
-  async #endCheck(archive: SentObject, manifest: SentObject): Promise<EndCheckMethod> {
-    const { seal } = this.#options;
-    const manifestPart = { partSize: MANIFEST_PART, digests: this.#manifestParts };
-    await this.#checkObject(manifest, manifestPart);
-    return await this.#checkObject(archive, { partSize: seal.partSize, digests: seal.parts });
+  #checkManifest(sent: SentObject): Promise<CheckedObject> {
+    return this.#checkObject(sent, { partSize: MANIFEST_PART, digests: this.#manifestParts });
   }
 
-  async #checkObject(
-    sent: SentObject,
-    expected: Pick<ExpectedBytes, "partSize" | "digests">,
-  ): Promise<EndCheckMethod> {
-    const { vault } = this.#context;
+  #checkObject(sent: SentObject, expected: SealedParts): Promise<CheckedObject> {
     const { clock, onProgress } = this.#options;
     const { key, size } = sent.info;
-    const stored = await vault.head(key);
-    if (stored === null || stored.size !== size) {
-      throw fail(
-        "OBJECT_CHANGED",
-        `${key} was changed or removed in the vault right after it was stored.`,
-        "Find out who changes the vault, then run the same command again.",
-        { subject: key },
-      );
-    }
-    const attested = vault.attest(stored, { ...expected, tags: sent.tags });
-    if (attested?.matches === true) return attested.method;
     const meter = byteMeter("verify", size, key, clock, onProgress);
-    const [damaged] = await damagedParts({ ...this.#context, meter }, stored, expected);
-    if (damaged === undefined) return "read back";
-    const details = { key, part: damaged.number, expected: damaged.expected, actual: damaged.actual };
-    // Once a seal is there, by whomever, nothing of the package is ours to take away.
-    if (!sent.ours || (await this.#isStored())) {
-      throw fail(
-        "OBJECT_CONFLICT",
-        `Part ${damaged.number} of ${key}, which was in the vault before, is not the sealed one.`,
-        "Nothing stored is ever rewritten: find out who stored it.",
-        { subject: key, details },
-      );
-    }
-    await vault.delete(key);
-    this.#context.lease.dropUpload(key);
-    throw fail(
-      "DIGEST_MISMATCH",
-      `Part ${damaged.number} of ${key} reads back from the vault with other bytes than were sent. It was removed; the package is not stored.`,
-      "Check the vault's disk, then run the same command again: it is sent anew.",
-      { subject: key, details },
-    );
+    return checkSent({ ...this.#context, meter }, sent, expected, () => this.#isSealed());
   }
 
   /** A stored package needs no upload any more: what crashed runs and devices that lost a race left behind is dropped. */

@@ -71,14 +71,29 @@ export async function writeStoredRecord(
   return record;
 }
 
-/** The first record of this package digest, or null. */
-export async function readStoredRecord(
+/** A record of this package digest that is of that very object, or null. */
+export async function findStoredRecord(
   vault: Vault,
   keys: PackageKeys,
   packageDigest: string,
+  archive: ObjectInfo,
 ): Promise<StoredRecord | null> {
-  for await (const record of recordsOf(vault, keys, packageDigest)) return record;
+  for await (const record of recordsOf(vault, keys, packageDigest))
+    if (isSameObject(archive, record)) return record;
   return null;
+}
+
+/** Whether an object is the one that was recorded. */
+export function isSameObject(
+  object: ObjectInfo,
+  recorded: Pick<ObjectInfo, "size" | "version"> & { readonly versionId?: string | undefined },
+): boolean {
+  return (
+    object.size === recorded.size &&
+    object.version === recorded.version &&
+    // Versioning may have been turned on since: then the object's id says nothing about its bytes.
+    (recorded.versionId === undefined || object.versionId === recorded.versionId)
+  );
 }
 
 /** All records of this package digest, oldest first. */

@@ -193,7 +193,7 @@ function recordStored(
   core.ledger
     .transaction(() => {
       // What this device read since says more than a record of its storing.
-      if (stored !== null && (!already || rememberedArchive(core.ledger, place) === null)) {
+      if (!already || rememberedArchive(core.ledger, place) === null) {
         const { size, version, versionId, actor: by, time } = stored;
         rememberArchive(core.ledger, place, {
           ...{ size, version, how: "stored", by, time },
