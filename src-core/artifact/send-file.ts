@@ -104,8 +104,8 @@ class Sending {
   ): Promise<SentFile> {
     const { vault, retry } = this.#place;
     const { signal } = this.#options;
-    const same = await retrying(retry, signal, () => holds(vault, there, told, signal));
-    if (!same) throw conflict(this.#key);
+    const again = <T>(work: () => Promise<T>) => retrying(retry, signal, work);
+    if (!(await holds(vault, there, told, { signal, again }))) throw conflict(this.#key);
     return { ...told, info: (await vault.head(this.#key)) ?? there, already: true };
   }
 

@@ -83,6 +83,8 @@ export class AmazonLike {
         return response.writeHead(204).end();
     }
     if (upload === undefined) return refuse(response, 405, "MethodNotAllowed");
+    if (request.headers["x-amz-copy-source"] !== undefined)
+      return this.#copied(upload, Number(query.get("partNumber")), request, response);
     if (name === "PUT upload")
       return this.#part(upload, Number(query.get("partNumber")), body, request, response);
     if (name === "GET upload") return this.#parts(upload, response);
@@ -172,6 +174,25 @@ export class AmazonLike {
     if (stored === null) return response;
     upload.parts.set(number, stored);
     return response.writeHead(200, headersOf(stored, true)).end();
+  }
+
+  /** UploadPartCopy; whether the source is still the same one is not looked at. */
+  #copied(
+    upload: Upload,
+    number: number,
+    { headers }: IncomingMessage,
+    response: ServerResponse,
+  ): ServerResponse {
+    const [path = ""] = String(headers["x-amz-copy-source"]).split("?");
+    const source = this.objects.get(decodeURIComponent(path).replace(/^[^/]+\//, ""));
+    if (source === undefined) return refuse(response, 404, "NoSuchKey");
+    const [from = 0, to = 0] = String(headers["x-amz-copy-source-range"]).match(/\d+/g)?.map(Number) ?? [];
+    const bytes = source.bytes.subarray(from, to + 1);
+    const etag = this.#is.opaqueEtags ? `opaque${this.#count++}` : digestOf("md5", bytes).digest("hex");
+    const sha256 = upload.checksums ? digestOf("sha256", bytes).digest("base64") : null;
+    upload.parts.set(number, { bytes, etag, sha256 });
+    const kept = sha256 === null ? "" : `<ChecksumSHA256>${sha256}</ChecksumSHA256>`;
+    return response.end(`<CopyPartResult><ETag>"${etag}"</ETag>${kept}</CopyPartResult>`);
   }
 
   #parts({ parts }: Upload, response: ServerResponse): ServerResponse {

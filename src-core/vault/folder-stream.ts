@@ -8,12 +8,12 @@ import { infoOf, removeIfThere, storedInfo, withFile } from "./folder-files.ts";
 import { readMetadata, writeMetadata } from "./folder-metadata.ts";
 import type { FolderRoot } from "./folder-root.ts";
 import { newUploadId, uploadPath } from "./folder-upload.ts";
-import { counted, holds } from "./stream-bytes.ts";
+import { counted, holds, once } from "./stream-bytes.ts";
 
 /** A stream is written beside its place and gets its name when it is whole; what a killed process leaves is an upload like any other. */
 export function folderStreams(root: FolderRoot, vault: Pick<Vault, "readRange">): Pick<Vault, "putStream"> {
   return {
-    async putStream(key, stream, { signal } = {}) {
+    async putStream(key, stream, { signal, again = once } = {}) {
       const target = await root.makeParents(key);
       const temporary = uploadPath(target, newUploadId());
       const source = counted(stream, signal);
@@ -36,7 +36,7 @@ export function folderStreams(root: FolderRoot, vault: Pick<Vault, "readRange">)
           } catch (error) {
             if (systemCode(error) !== "EEXIST") throw error;
             const there = await infoOf(key, target);
-            if (there === null || !(await holds(vault, there, told, signal))) throw conflict(key);
+            if (there === null || !(await holds(vault, there, told, { signal, again }))) throw conflict(key);
             await syncFolder(dirname(target));
             if ((await readMetadata(target)).sha256 === undefined)
               await writeMetadata(target, { sha256: told.sha256 });

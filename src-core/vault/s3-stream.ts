@@ -13,7 +13,7 @@ import { oddAnswer } from "./s3-network.ts";
 import { s3Location } from "./s3-settings.ts";
 import { STREAM_PART, type StreamedParts, uploadStream } from "./s3-stream-upload.ts";
 import { parseTag, quotedEtag, tagOf } from "./s3-tags.ts";
-import { type CountedStream, counted, holds } from "./stream-bytes.ts";
+import { type Again, type CountedStream, counted, holds, once } from "./stream-bytes.ts";
 
 type Needed = Pick<
   Vault,
@@ -28,7 +28,6 @@ type Needed = Pick<
   | "completeUpload"
   | "abortUpload"
 >;
-type Again = <T>(work: () => Promise<T>) => Promise<T>;
 
 /** The last segment of a stream's temporary key, beside the one that it is for. */
 const INCOMING = ".incoming-";
@@ -46,7 +45,7 @@ const COPIES_AT_ONCE = 8;
 export function s3Streams(client: StoreClient, can: S3Capabilities, vault: Needed): Pick<Vault, "putStream"> {
   return {
     async putStream(key, stream, options = {}) {
-      const { signal, contentType, again = (work) => work() } = options;
+      const { signal, contentType, again = once } = options;
       const stop = new AbortController();
       const onAbort = () => stop.abort();
       signal?.addEventListener("abort", onAbort, { once: true });
@@ -54,7 +53,7 @@ export function s3Streams(client: StoreClient, can: S3Capabilities, vault: Neede
       const source = counted(stream, stop.signal);
       try {
         const there = await again(() => vault.head(key, signal));
-        if (there !== null) return await compared(vault, there, await drained(source), signal);
+        if (there !== null) return await compared(vault, there, await drained(source), { signal, again });
         const pieces = source[Symbol.asyncIterator]();
         const first = await firstPart(pieces);
         const more = contentType === undefined ? {} : { contentType };
@@ -86,9 +85,9 @@ async function compared(
   vault: Needed,
   there: ObjectInfo,
   told: { readonly bytes: number; readonly sha256: string },
-  signal: Parameters<typeof holds>[3],
+  how: Parameters<typeof holds>[3],
 ): Promise<StreamedObject> {
-  if (!(await holds(vault, there, told, signal))) throw conflict(there.key);
+  if (!(await holds(vault, there, told, how))) throw conflict(there.key);
   return { ...told, info: there, already: true, leftUndone: [] };
 }
 
@@ -205,7 +204,7 @@ class LargeStream {
       const { code } = asFailure(error).failure;
       if (code !== "OBJECT_CONFLICT" && code !== "OBJECT_CHANGED") throw error;
       const there = await again(() => vault.head(key, signal));
-      if (there === null || !(await holds(vault, there, told, signal))) throw error;
+      if (there === null || !(await holds(vault, there, told, { signal, again }))) throw error;
       return { info: there, already: code === "OBJECT_CONFLICT" };
     }
   }
@@ -276,7 +275,8 @@ class LargeStream {
     if (stored === null) throw this.#lost();
     const tags = [...parts].sort((one, other) => one.number - other.number).map(({ tag }) => tag);
     const attested = vault.attest(stored, { partSize: STREAM_PART, digests, tags });
-    if (attested?.matches === true || (await holds(vault, stored, told, stop.signal))) return stored;
+    if (attested?.matches === true || (await holds(vault, stored, told, { signal: stop.signal, again })))
+      return stored;
     throw conflict(key);
   }
 

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { CancelSignal } from "../../src-contract/progress.ts";
 import { cancelled, throwIfCancelled } from "../failing.ts";
 import type { ObjectInfo, Vault } from "../ports.ts";
+import { confirmedDigest } from "../transfer/confirmed-digest.ts";
 import { digestStored } from "./pump-range.ts";
 
 /** A stream that is read once, with what is known of it when it has ended. */
@@ -51,14 +52,23 @@ function nextOrStop<T>(
   });
 }
 
-/** Whether what is stored has these bytes, by reading it. */
+/** Tries work again that time can heal. */
+export type Again = <T>(work: () => Promise<T>) => Promise<T>;
+
+export const once: Again = (work) => work();
+
+/**
+ * Whether what is stored has these bytes, by reading it; each reading by way of `again`. Other bytes are read again, since a connection may damage
+ * them: nothing is called another object by one look.
+ */
 export async function holds(
   vault: Pick<Vault, "readRange">,
   stored: ObjectInfo,
   expected: { readonly bytes: number; readonly sha256: string },
-  signal: CancelSignal | undefined,
+  { signal, again }: { readonly signal: CancelSignal | undefined; readonly again: Again },
 ): Promise<boolean> {
   if (stored.size !== expected.bytes) return false;
   const whole = { offset: 0, size: stored.size };
-  return (await digestStored(vault, stored, whole, { signal })) === expected.sha256;
+  const read = () => again(() => digestStored(vault, stored, whole, { signal }));
+  return (await confirmedDigest(read, expected.sha256)) === expected.sha256;
 }
