@@ -7,7 +7,7 @@ import { fail } from "../failing.ts";
 import type { ObjectInfo, RangeSource, Vault } from "../ports.ts";
 import { collect, failureOf, memorySource, scratch } from "../vault/vault-fixtures.ts";
 import { type PushedPackage, type PushOptions, pushPackage } from "./push-package.ts";
-import { COMMAND_RETRY } from "./retry.ts";
+import { COMMAND_RETRY, type RetryPolicy } from "./retry.ts";
 import {
   archiveBytes,
   archiveOf,
@@ -44,6 +44,22 @@ afterEach(async () => {
 const push = (vault: Vault, more: Partial<PushOptions> = {}): Promise<PushedPackage> =>
   pushPackage(pushOptions(folder.path, db, archive, { vault, lanes: 1, ...more }));
 const lost = () => fail("VAULT_UNREACHABLE", "The line is dead.", "Wait.");
+
+/** The agent's policy, which never gives up by itself, and its waits; a runaway ends here. */
+function patience(): RetryPolicy & { readonly waits: number[] } {
+  const waits: number[] = [];
+  const sleep = async (ms: number) => {
+    if (waits.push(ms) > 9) throw new Error("it goes on without end");
+  };
+  return {
+    tries: Number.POSITIVE_INFINITY,
+    firstMs: 100,
+    longestMs: 60_000,
+    random: () => 0.5,
+    sleep,
+    waits,
+  };
+}
 
 /** The vault, and the numbers of the parts that it is sent. */
 function watched(vault: Vault): { readonly vault: Vault; readonly sent: number[] } {
@@ -96,7 +112,7 @@ test("an upload that is dropped under way is begun anew in the same run, and pro
   expect(states.slice(0, 3)).toEqual(["sending-archive", "completing", "sending-manifest"]);
 });
 
-test("an upload that is dropped every time is begun as often as anything is tried", async () => {
+test("an upload that is dropped every time is begun anew twice, after waits, however patient the policy is", async () => {
   const real = vaultOf(folder.path);
   let begun = 0;
   const vault = withMethod(
@@ -111,9 +127,11 @@ test("an upload that is dropped every time is begun as often as anything is trie
         return begin(...args);
       },
   );
-  const failure = await failureOf(push(vault));
+  const patient = patience();
+  const failure = await failureOf(push(vault, { retry: patient }));
   expect(failure).toMatchObject({ code: "OBJECT_CHANGED", nextStep: expect.stringContaining("again") });
-  expect(begun).toBe(COMMAND_RETRY.tries);
+  expect(begun).toBe(3);
+  expect(patient.waits).toEqual([50, 100]);
   expect(vaultFiles(folder.path)).toEqual([]);
   await push(real);
   expect(vaultFiles(folder.path)).toEqual(STORED_FILES);
@@ -140,6 +158,35 @@ test("where the store has lost a part when the upload is completed, that part al
   expect([completed, lists]).toEqual([2, 1]);
   expect(sent).toEqual([...Array.from({ length: PARTS }, (_, index) => index + 1), 3]);
   expect(storedArchive(folder.path).equals(archiveBytes())).toBe(true);
+});
+
+test("an upload that the store never completes is completed three times, after waits, and its parts are sent once", async () => {
+  let completed = 0;
+  const { vault, sent } = watched(
+    withMethod(vaultOf(folder.path), "completeUpload", () => async () => {
+      completed++;
+      throw fail("OBJECT_CHANGED", "The store has not all of its parts.", "Run the same command again.");
+    }),
+  );
+  const patient = patience();
+  expect((await failureOf(push(vault, { retry: patient }))).code).toBe("OBJECT_CHANGED");
+  expect(completed).toBe(3);
+  expect(patient.waits).toEqual([50, 100]);
+  expect(sent).toEqual(Array.from({ length: PARTS }, (_, index) => index + 1));
+});
+
+test("a user who stops it while an upload waits to be begun anew is heard", async () => {
+  const real = vaultOf(folder.path);
+  const stop = new AbortController();
+  const { vault, sent } = watched(
+    withMethod(real, "putPart", (putPart) => async (upload, part, options) => {
+      await real.abortUpload(upload);
+      return await putPart(upload, part, options);
+    }),
+  );
+  const retry = { ...patience(), sleep: async () => stop.abort() };
+  expect((await failureOf(push(vault, { retry, signal: stop.signal }))).code).toBe("CANCELLED");
+  expect(sent).toEqual([1]);
 });
 
 test("an upload whose object somebody else has stored meanwhile is not begun anew", async () => {

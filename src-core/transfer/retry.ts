@@ -62,10 +62,20 @@ export async function retrying<T>(
     } catch (error) {
       const { failure } = asFailure(error);
       if (tried >= policy.tries || !canHeal(failure)) throw error;
-      policy.onWait?.(failure);
-      await policy.sleep(waitAfter(policy, tried, failure), signal);
+      await waitOut(policy, signal, tried, failure);
     }
   }
+}
+
+/** Waits before what failed after so many tries is tried again. */
+export async function waitOut(
+  policy: RetryPolicy,
+  signal: CancelSignal | undefined,
+  tried: number,
+  failure: Failure,
+): Promise<void> {
+  policy.onWait?.(failure);
+  await policy.sleep(waitAfter(policy, tried, failure), signal);
 }
 
 /** Waits; ends early, without a failure, when the signal is given. */

@@ -1,12 +1,15 @@
 import type { CancelSignal } from "../../src-contract/progress.ts";
-import { asFailure, fail } from "../failing.ts";
+import { asFailure, fail, throwIfCancelled } from "../failing.ts";
 import type { ObjectInfo, RangeSource, StoredPart, UploadRef, Vault } from "../ports.ts";
 import { digestRange } from "../vault/pump-range.ts";
 import type { TransferLease } from "./journal.ts";
 import type { Pacing } from "./pacing.ts";
 import { inLanes, type PartRange, partRanges } from "./part-lanes.ts";
 import type { ByteMeter } from "./progress-meter.ts";
-import { retrying } from "./retry.ts";
+import { retrying, waitOut } from "./retry.ts";
+
+/** A store that loses an upload so often in one run loses the next one, too: however patient the policy, a person has to look. */
+const MOST_STARTS = 3;
 
 /** What the steps of one push share. */
 export interface SendContext extends Pacing {
@@ -21,6 +24,8 @@ export interface ObjectToSend {
   readonly partSize: number;
   /** SHA-256 hex of each part. */
   readonly digests: readonly string[];
+  /** Whether it is stored in the storage class that the vault asks for. */
+  readonly evidence: boolean;
   readonly meter: ByteMeter;
   /** Told how many bytes are still to be sent, before the first of them is; throws when they do not fit. */
   readonly beforeSending: (bytes: number) => Promise<void>;
@@ -42,7 +47,7 @@ export interface SentObject {
  * the end check (push-package.ts) holds its bytes against the seal.
  */
 export async function sendObject(context: SendContext, object: ObjectToSend): Promise<SentObject> {
-  const { vault, lease } = context;
+  const { vault, lease, retry, signal } = context;
   const { key, source } = object;
   const known = lease.uploads().find((upload) => upload.key === key);
   const there = await vault.head(key);
@@ -54,9 +59,12 @@ export async function sendObject(context: SendContext, object: ObjectToSend): Pr
       return await sendInParts(context, { ...object, meter });
     } catch (error) {
       // The upload, or a part of it, is gone from the store (dropped by a rule of the bucket, or by somebody): what is not there is sent again.
-      if (asFailure(error).failure.code !== "OBJECT_CHANGED" || tried >= context.retry.tries) throw error;
+      const { failure } = asFailure(error);
+      if (failure.code !== "OBJECT_CHANGED" || tried >= Math.min(MOST_STARTS, retry.tries)) throw error;
       if ((await vault.head(key)) !== null) throw error;
       meter.takeBack();
+      await waitOut(retry, signal, tried, failure);
+      throwIfCancelled(signal);
     }
   }
 }
@@ -84,7 +92,8 @@ async function sendInParts(context: SendContext, object: ObjectToSend): Promise<
   const toSend = missing.reduce((sum, { size }) => sum + size, 0);
   object.meter.add(source.size - toSend);
   await object.beforeSending(toSend);
-  const upload = resumed?.upload ?? (await vault.beginUpload(key, source.size, object.partSize));
+  const { partSize, evidence } = object;
+  const upload = resumed?.upload ?? (await vault.beginUpload(key, source.size, partSize, { evidence }));
   if (resumed === null) lease.addUpload(upload);
   await sendParts(context, object, upload, missing);
   object.beforeCompleting();
@@ -110,14 +119,15 @@ function sentBefore({ lease }: SendContext, info: ObjectInfo, upload: UploadRef 
 
 /** One part is one object in one request: the store takes it only if its bytes have the digest. */
 async function sendWhole({ vault, signal }: SendContext, object: ObjectToSend): Promise<SentObject> {
-  const { key, source, digests, meter } = object;
+  const { key, source, digests, evidence, meter } = object;
   await object.beforeSending(source.size);
   const bytes = new Uint8Array(source.size);
   if (source.size > 0) await source.read(0, bytes, signal);
   object.beforeCompleting();
   const sha256 = digests[0];
   try {
-    const info = await vault.put(key, bytes, { signal, ...(sha256 === undefined ? {} : { sha256 }) });
+    const digest = sha256 === undefined ? {} : { sha256 };
+    const info = await vault.put(key, bytes, { signal, evidence, ...digest });
     meter.add(bytes.length);
     meter.end();
     return { info, ours: true, tags: [info.version] };
