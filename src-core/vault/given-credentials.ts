@@ -62,15 +62,20 @@ async function keptInKeychain<T>(
   key: StoreCredentials,
   work: () => Promise<T>,
 ): Promise<T> {
-  await core.credentials.save(source, key);
+  let saved = false;
   try {
+    await core.credentials.save(source, key);
+    saved = true;
     return await work();
   } catch (error) {
     try {
       await core.credentials.remove(source);
     } catch (stays) {
       const { failure } = asFailure(error);
-      const message = `${failure.message} The secret stays in the keychain, as ${source.account}: ${asFailure(stays).failure.message}`;
+      const left = saved
+        ? "The secret stays in the keychain"
+        : "What it took of the secret, if any, stays in it";
+      const message = `${failure.message} ${left}, as ${source.account}: ${asFailure(stays).failure.message}`;
       throw new FailureError({ ...failure, message }, error);
     }
     throw error;
