@@ -9,7 +9,8 @@ interface Need {
 export const OPERATIONS = {
   PutObject: { permission: "s3:PutObject", on: "objects" },
   CreateMultipartUpload: { permission: "s3:PutObject", on: "objects" },
-  UploadPartCopy: { permission: "s3:PutObject", on: "objects" },
+  // Of its two permissions the other one, s3:PutObject, has just begun the upload.
+  UploadPartCopy: { permission: "s3:GetObject", on: "objects" },
   UploadPart: { permission: "s3:PutObject", on: "objects" },
   CompleteMultipartUpload: { permission: "s3:PutObject", on: "objects" },
   AbortMultipartUpload: { permission: "s3:AbortMultipartUpload", on: "objects" },

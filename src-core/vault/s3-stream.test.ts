@@ -5,7 +5,7 @@ import { StoreCredentials } from "../credentials/store-credentials.ts";
 import type { Vault } from "../ports.ts";
 import { retrying } from "../transfer/retry.ts";
 import { AmazonLike, type Deviations } from "./amazon-like-fixtures.ts";
-import { fakeStore } from "./fake-store-fixtures.ts";
+import { fakeStore, refuse } from "./fake-store-fixtures.ts";
 import { createS3Vault } from "./s3-vault.ts";
 import { failureOf } from "./vault-fixtures.ts";
 
@@ -30,13 +30,14 @@ const FAULTS: Readonly<Record<string, Fault>> = {
 };
 
 /** A probed vault in such a store, whose next readings of what is stored under KEY meet a fault. */
-async function place(deviations: Deviations = SILENT) {
+async function place(deviations: Deviations = SILENT, more: Fault = () => undefined) {
   const amazon = new AmazonLike(deviations);
   const faults: Fault[] = [];
   const store = await fakeStore((request, response) => {
     const reading = request.headers.range !== undefined && request.url?.includes("feed.json");
+    more(request, response);
     if (reading) faults.shift()?.(request, response);
-    return request.socket.destroyed ? undefined : amazon.answer(request, response);
+    return request.socket.destroyed || response.writableEnded ? undefined : amazon.answer(request, response);
   });
   const health = await store.vault.health();
   const credentials = async () => new StoreCredentials({ accessKeyId: "AKID", secretAccessKey: "secret" });
@@ -86,4 +87,34 @@ test.each([100, 17 * MIB])("other bytes under the key are told apart from %i, an
   expect(await failureOf(store.put(randomBytes(size)))).toMatchObject({ code: "OBJECT_CONFLICT" });
   expect(store.amazon.objects.get(KEY)?.bytes.equals(theirs)).toBe(true);
   expect(await namesIn(store.vault)).toEqual([KEY]);
+});
+
+/** Refuses copies whose source `matches`, of an object that has a version. */
+function refusingCopies(matches: RegExp): Fault {
+  return (request, response) => {
+    const source = String(request.headers["x-amz-copy-source"] ?? "");
+    if (source !== "" && matches.test(source)) {
+      request.resume();
+      refuse(response, 403, "AccessDenied", { message: "Access Denied" });
+    } else if (request.method === "HEAD" && request.url?.includes(".incoming-")) {
+      const writeHead = response.writeHead.bind(response);
+      response.writeHead = ((status: number, headers: object) =>
+        writeHead(status, { ...headers, "x-amz-version-id": "v1" })) as typeof writeHead;
+    }
+  };
+}
+
+test("a large stream needs no right to read versions", async () => {
+  await using store = await place({}, refusingCopies(/versionId=/));
+  const bytes = randomBytes(33 * MIB);
+  expect(await store.put(bytes)).toMatchObject({ already: false });
+  expect(store.amazon.objects.get(KEY)?.bytes.equals(bytes)).toBe(true);
+});
+
+test("where it may not be copied, the right to read is what is missing", async () => {
+  await using store = await place({}, refusingCopies(/./));
+  expect(await failureOf(store.put(randomBytes(17 * MIB)))).toMatchObject({
+    code: "PERMISSION_MISSING",
+    details: { permission: "s3:GetObject" },
+  });
 });

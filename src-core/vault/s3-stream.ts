@@ -4,15 +4,13 @@ import { asFailure, fail } from "../failing.ts";
 import { systemClock } from "../identity.ts";
 import type { ObjectInfo, StoredPart, StreamedObject, UploadRef, Vault } from "../ports.ts";
 import { LaneCount } from "../transfer/lane-count.ts";
-import { inLanes, type PartRange, partRanges } from "../transfer/part-lanes.ts";
+import { inLanes, partRanges } from "../transfer/part-lanes.ts";
 import { conflict } from "./conflict.ts";
 import type { S3Capabilities } from "./s3-capabilities.ts";
 import type { StoreClient } from "./s3-client.ts";
 import { bucketKey } from "./s3-keys.ts";
-import { oddAnswer } from "./s3-network.ts";
-import { s3Location } from "./s3-settings.ts";
+import { partCopier } from "./s3-part-copy.ts";
 import { STREAM_PART, type StreamedParts, uploadStream } from "./s3-stream-upload.ts";
-import { parseTag, quotedEtag, tagOf } from "./s3-tags.ts";
 import { type Again, type CountedStream, counted, holds, once } from "./stream-bytes.ts";
 
 type Needed = Pick<
@@ -62,7 +60,7 @@ export function s3Streams(client: StoreClient, can: S3Capabilities, vault: Neede
           const { sha256 } = told;
           const bytes = Buffer.concat(first.pieces);
           const info = await again(() =>
-            vault.put(key, bytes, { signal, sha256, metadata: { sha256 }, ...more }),
+            vault.put(key, bytes, { signal, sha256, metadata: { sha256 }, evidence: true, ...more }),
           );
           return { ...told, info, already: false, leftUndone: [] };
         }
@@ -192,6 +190,7 @@ class LargeStream {
       vault.beginUpload(key, told.bytes, STREAM_PART, {
         signal,
         metadata,
+        evidence: true,
         ...(contentType === undefined ? {} : { contentType }),
       }),
     );
@@ -215,50 +214,14 @@ class LargeStream {
     sent: StreamedParts,
   ): Promise<readonly StoredPart[]> {
     const { again, stop } = this.#options;
+    const copy = partCopier(this.#options, temporary, upload);
     const copied: StoredPart[] = [];
     const lanes = new LaneCount({ first: COPIES_AT_ONCE, most: COPIES_AT_ONCE }, systemClock);
     await inLanes(partRanges(upload.size, upload.partSize), lanes, stop.signal, async (part, signal) => {
-      copied.push(await again(() => this.#copyPart(temporary, upload, part, sent, signal)));
+      const { tag = "" } = sent.parts[part.number - 1] ?? {};
+      copied.push(await again(() => copy(part, tag, signal)));
     });
     return copied;
-  }
-
-  async #copyPart(
-    temporary: ObjectInfo,
-    upload: UploadRef,
-    { number, offset, size }: PartRange,
-    sent: StreamedParts,
-    signal: Parameters<Vault["head"]>[1],
-  ): Promise<StoredPart> {
-    const { client, can, key } = this.#options;
-    const { bucket } = client.settings;
-    const path = bucketKey(client.settings, temporary.key).split("/").map(encodeURIComponent).join("/");
-    const version = temporary.versionId === undefined ? "" : `?versionId=${temporary.versionId}`;
-    const output = await client.send({
-      operation: "UploadPartCopy",
-      key,
-      signal,
-      answerMs: client.limits.completeMs,
-      command: (sdk) =>
-        new sdk.UploadPartCopyCommand({
-          Bucket: bucket,
-          Key: bucketKey(client.settings, key),
-          UploadId: upload.uploadId,
-          PartNumber: number,
-          CopySource: `${bucket}/${path}${version}`,
-          CopySourceRange: `bytes=${offset}-${offset + size - 1}`,
-          CopySourceIfMatch: quotedEtag(temporary.version),
-        }),
-    });
-    const where = s3Location(client.settings);
-    if (output.CopyPartResult?.ETag === undefined)
-      throw oddAnswer(where, "a part was copied without an ETag");
-    const tag = tagOf(output.CopyPartResult);
-    const before = sent.parts[number - 1]?.tag ?? "";
-    if (can.etag && parseTag(tag).etag !== parseTag(before).etag) {
-      throw oddAnswer(where, `part ${number} of ${key} was copied with other bytes`);
-    }
-    return { number, size, tag };
   }
 
   /**
