@@ -1,15 +1,32 @@
 import { execFileSync } from "node:child_process";
-import { rmSync, statSync, truncateSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { renameSync, rmSync, statSync, truncateSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { FailureError } from "../failing.ts";
 import { valueIn, Workroom } from "../testing/workroom.ts";
 import { VirtualTar } from "./virtual-tar.ts";
+
+/** What the system answers in place of opening a file of this name, the next so many times. */
+const faults = vi.hoisted(() => ({ name: "", code: "", times: 0 }));
+vi.mock("node:fs/promises", async (original) => {
+  const real = await original<typeof import("node:fs/promises")>();
+  const open: typeof real.open = async (path, ...rest) => {
+    if (faults.times > 0 && String(path).endsWith(faults.name)) {
+      faults.times--;
+      throw Object.assign(new Error(`${faults.code}: open`), { code: faults.code });
+    }
+    return await real.open(path, ...rest);
+  };
+  return { ...real, open };
+});
 
 let room: Workroom;
 beforeEach(async () => {
   room = await Workroom.open();
 });
-afterEach(() => room.close());
+afterEach(async () => {
+  faults.times = 0;
+  await room.close();
+});
 
 async function refer(): Promise<VirtualTar> {
   const built = await room.build("ev", { mode: "reference" });
@@ -53,6 +70,47 @@ describe("a range of which a source is not as it was", () => {
       await tar.close();
     },
   );
+
+  test.each([
+    ["ESTALE", "IO_ERROR", "share"],
+    ["EIO", "IO_ERROR", "disk or share"],
+    ["EMFILE", "IO_ERROR", "too many files"],
+    ["ENOTCONN", "IO_ERROR", "ENOTCONN"],
+    ["EACCES", "PATH_UNREADABLE", "may not be accessed"],
+  ])("one that the system cannot open (%s) is not called changed", async (code, failure, words) => {
+    const file = room.write("ev/disk.img", "alpha");
+    const tar = await refer();
+    Object.assign(faults, { name: "disk.img", code, times: 1 });
+    expect(await refusal(tar.read(0, Buffer.alloc(tar.size)))).toMatchObject({
+      code: failure,
+      subject: file,
+      message: expect.stringContaining(words),
+    });
+    await tar.read(0, Buffer.alloc(tar.size));
+    await tar.close();
+  });
+
+  test("one whose folder is away is not called changed, and read again once it is back", async () => {
+    room.write("ev/disk.img", "alpha");
+    const tar = await refer();
+    renameSync(room.path("ev"), room.path("away"));
+    expect(await refusal(tar.read(0, Buffer.alloc(tar.size)))).toMatchObject({
+      code: "PATH_NOT_FOUND",
+      message: expect.stringContaining(`${room.path("ev")} is not there`),
+    });
+    renameSync(room.path("away"), room.path("ev"));
+    await tar.read(0, Buffer.alloc(tar.size));
+    await tar.close();
+  });
+
+  test("one on a share that stumbles is waited for by a push", async () => {
+    room.write("ev/disk.img", Buffer.alloc(20_000_000, 1));
+    await room.addVault();
+    const { id } = await room.build("ev", { mode: "reference" });
+    Object.assign(faults, { name: "disk.img", code: "ESTALE", times: 1 });
+    expect(valueIn(await room.vault.packagePush({ package: id })).alreadyStored).toBe(false);
+    expect(faults.times).toBe(0);
+  });
 
   test("nothing is written into the caller's memory any more once the failure is known", async () => {
     for (let i = 0; i < 60; i++) room.write(`ev/${String(i).padStart(2, "0")}`, Buffer.alloc(200_000, 1));

@@ -3,7 +3,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { CancelSignal } from "../../src-contract/progress.ts";
 import { exists } from "../durable-files.ts";
-import { asFailure, fail, systemCode, throwIfCancelled } from "../failing.ts";
+import { asFailure, FailureError, fail, systemCode, throwIfCancelled } from "../failing.ts";
 import { headerTime, type PlacedEntry, PlanReader } from "../package/plan-file.ts";
 import type { RangeSource } from "../ports.ts";
 import { readOrFail } from "./file-source.ts";
@@ -16,7 +16,8 @@ const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants
 /**
  * The archive of a reference package, produced on demand in any range from its plan and its source files: headers are computed,
  * contents are read in place. Memory is the asked range's. A source that is gone or has another size is SOURCE_CHANGED naming it, PATH_NOT_FOUND where
- * its folder is gone, too; other changes show in the part digests, which the receiver of the bytes checks.
+ * its folder is gone, too; a disk or share that cannot read it is what the system says (IO_ERROR, PATH_UNREADABLE). Other changes show in the part
+ * digests, which the receiver of the bytes checks.
  */
 export class VirtualTar implements RangeSource {
   readonly size: number;
@@ -102,14 +103,14 @@ async function readSource(entry: PlacedEntry, target: Uint8Array, position: numb
   try {
     handle = await open(entry.source, OPEN_FLAGS);
   } catch (error) {
-    throw await gone(entry, error);
+    throw await notOpened(entry, error);
   }
   try {
     const { size } = await handle.stat();
     if (size !== entry.size) throw resized(entry, size);
     await readOrFail(handle, target, position, entry.source.toString());
   } catch (error) {
-    throw asFailure(error, entry.source.toString());
+    throw error instanceof FailureError ? error : systemFailure(error, entry.source.toString());
   } finally {
     await handle.close();
   }
@@ -125,13 +126,20 @@ function resized(entry: PlacedEntry, size: number): Error {
   );
 }
 
-/** A folder that is gone with the file is most likely on a disk that is away: nothing is known of the file then. */
-async function gone(entry: PlacedEntry, cause: unknown): Promise<Error> {
+/** What the system says of a name where no file is any more, or another kind of thing. */
+const NOT_THE_FILE: ReadonlySet<string | undefined> = new Set(["ENOENT", "ENOTDIR", "ELOOP"]);
+
+/**
+ * Why a source cannot be opened. Only a file that is not there is taken for changed evidence: a folder that is gone with it is most likely on a disk
+ * that is away, and a disk or share that reports a fault says nothing of the file.
+ */
+async function notOpened(entry: PlacedEntry, cause: unknown): Promise<Error> {
   const subject = entry.source.toString();
   const code = systemCode(cause);
   const details = { path: entry.path };
+  if (!NOT_THE_FILE.has(code)) return systemFailure(cause, subject, details);
   const folder = dirname(subject);
-  if (code === "ENOENT" && !(await exists(folder))) {
+  if (code === "ENOENT" && !(await isThere(folder))) {
     return fail(
       "PATH_NOT_FOUND",
       `${subject} was sealed by reference, and ${folder} is not there.`,
@@ -140,9 +148,35 @@ async function gone(entry: PlacedEntry, cause: unknown): Promise<Error> {
     );
   }
   return fail(
-    code === "EACCES" || code === "EPERM" ? "PATH_UNREADABLE" : "SOURCE_CHANGED",
-    `${subject} was sealed by reference and cannot be read any more (${code ?? String(cause)}).`,
+    "SOURCE_CHANGED",
+    `${subject} was sealed by reference and cannot be read any more (${code}).`,
     "Bring the file back as it was, then run the command again; or seal anew with a copy.",
     { subject, details, cause },
+  );
+}
+
+async function isThere(folder: string): Promise<boolean> {
+  try {
+    return await exists(folder);
+  } catch (error) {
+    throw systemFailure(error, folder);
+  }
+}
+
+/** A code of the operating system (`EHOSTDOWN`), not one of Node.js (`ERR_OUT_OF_RANGE`). */
+const ERRNO = /^E[A-Z0-9]+$/;
+
+/** What the system reports of a file; a fault that it has no name for here may be over later, as every other of a disk or share. */
+function systemFailure(cause: unknown, subject: string, details?: Record<string, unknown>): FailureError {
+  const { code, message, nextStep } = asFailure(cause, subject).failure;
+  const more = { subject, cause, ...(details === undefined ? {} : { details }) };
+  const system = systemCode(cause);
+  if (code !== "INTERNAL" || system === undefined || !ERRNO.test(system))
+    return fail(code, message, nextStep, more);
+  return fail(
+    "IO_ERROR",
+    `${subject} cannot be read now (${system}).`,
+    "Check the disk or share, then run the command again.",
+    more,
   );
 }
