@@ -316,6 +316,8 @@ export interface HealthProbe {
     | "create only, multipart"
     | "checksums"
     | "etag"
+    | "encryption"
+    | "storage class"
     | "versioning"
     | "object lock"
     | "public access";

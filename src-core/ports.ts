@@ -138,6 +138,8 @@ export interface Vault {
       readonly metadata?: Metadata;
       /** Media type that the store keeps; a folder keeps none. */
       readonly contentType?: string;
+      /** An archive or an artifact: stored in the storage class that the vault asks for, all else in the store's own. A folder has no classes. */
+      readonly evidence?: boolean;
       readonly pace?: Pace | undefined;
     },
   ): Promise<ObjectInfo>;
@@ -163,6 +165,7 @@ export interface Vault {
       readonly signal?: CancelSignal | undefined;
       readonly metadata?: Metadata;
       readonly contentType?: string;
+      readonly evidence?: boolean;
     },
   ): Promise<UploadRef>;
   /** Sends one part; durable when it returns. Sending a part again replaces it. Memory does not grow with the part's size. */

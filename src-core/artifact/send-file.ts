@@ -117,7 +117,8 @@ class Sending {
     if (bytes.length > 0) await this.#source.read(0, bytes, signal);
     const meter = this.#meter("send");
     const { contentType } = this.#file;
-    const info = await vault.put(this.#key, bytes, { signal, sha256, metadata: { sha256 }, contentType });
+    const how = { metadata: { sha256 }, contentType, evidence: true };
+    const info = await vault.put(this.#key, bytes, { signal, sha256, ...how });
     meter.add(bytes.length);
     meter.end();
     return [info.version];
@@ -130,6 +131,7 @@ class Sending {
       signal,
       metadata: { sha256 },
       contentType: this.#file.contentType,
+      evidence: true,
     });
     try {
       const parts = await this.#parts(upload, digests);

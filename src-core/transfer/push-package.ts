@@ -263,6 +263,7 @@ class Push {
       source: archive,
       partSize: seal.partSize,
       digests: seal.parts,
+      evidence: true,
       meter: byteMeter("send", archive.size, seal.archive, clock, onProgress),
       beforeSending: (bytes) => {
         this.#advance("sending-archive");
@@ -295,6 +296,7 @@ class Push {
         source,
         partSize: MANIFEST_PART,
         digests: digests.parts,
+        evidence: false,
         meter: byteMeter("send", source.size, "manifest.json", clock, onProgress),
         beforeSending: async () => undefined,
         beforeCompleting: () => undefined,

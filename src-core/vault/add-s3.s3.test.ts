@@ -57,6 +57,29 @@ test.each<readonly [string, string, Partial<Request<"vaultAddS3">>]>([
   expect(JSON.stringify(failure)).not.toContain(ownKey().secretAccessKey);
 });
 
+test.each<readonly [string, Partial<Request<"vaultAddS3">>, RegExp]>([
+  [
+    "does not encrypt as asked",
+    { encryption: "AES256" },
+    /encryption: --encryption AES256 was asked for.*plain text/,
+  ],
+  [
+    "has not the KMS key",
+    { encryption: "aws:kms", kmsKey: "k1" },
+    /without --encryption aws:kms --kms-key k1 the store takes/,
+  ],
+  [
+    "has not the storage class",
+    { storageClass: "GLACIER" },
+    /without --storage-class GLACIER the store takes/,
+  ],
+])("a store that %s is refused, and why is told", async (_, more, message) => {
+  const vault = await at.reopened();
+  const failure = failureIn(await vault.vaultAddS3(at.request(more)));
+  expect(failure).toMatchObject({ code: "VAULT_UNFIT", message: expect.stringMatching(message) });
+  expect([valueIn(await vault.vaultList({})), await at.objects(), await at.secrets()]).toEqual([[], [], 0]);
+});
+
 test("where no credentials are given, both ways are named", async () => {
   const { nextStep } = failureIn(await (await at.reopened()).vaultAddS3(at.request(NO_KEY)));
   for (const way of ["--access-key-id", "--credentials env", "--credentials profile:NAME"])

@@ -13,6 +13,10 @@ export interface Deviations {
   /** Takes bodies whose checksum is another, and keeps none. */
   readonly ignoresChecksums?: boolean;
   readonly ignoresIfNoneMatch?: boolean;
+  /** Takes what is to be encrypted and keeps it as it is; or refuses it, or that of uploads in parts alone. */
+  readonly encryption?: "ignored" | "ignored for parts" | "refused";
+  /** Encrypts with this key, whichever is asked for. */
+  readonly kmsKey?: string;
   /** ETags are random, as with a KMS key. */
   readonly opaqueEtags?: boolean;
   /** Refuses bodies without MD5 or checksum, as under an object lock. */
@@ -23,9 +27,12 @@ interface Stored {
   readonly bytes: Buffer;
   readonly etag: string;
   readonly sha256: string | null;
+  /** Headers that tell how it is kept. */
+  readonly kept?: Readonly<Record<string, string>>;
 }
 interface Upload {
   readonly key: string;
+  readonly kept: Readonly<Record<string, string>>;
   readonly checksums: boolean;
   readonly parts: Map<number, Stored>;
 }
@@ -130,16 +137,41 @@ export class AmazonLike {
 
   #put(key: string, body: Buffer, request: IncomingMessage, response: ServerResponse): ServerResponse {
     if (this.#taken412(key, request, response)) return response;
+    const kept = this.#kept(request, response);
+    if (kept === null) return response;
     const stored = this.#taken(body, request, response);
     if (stored === null) return response;
-    this.objects.set(key, stored);
-    return response.writeHead(200, headersOf(stored, true)).end();
+    this.objects.set(key, { ...stored, kept });
+    return response.writeHead(200, { ...headersOf(stored, true), ...kept }).end();
+  }
+
+  /** How an object is kept, or null when that was refused. */
+  #kept({ headers, url }: IncomingMessage, response: ServerResponse): Record<string, string> | null {
+    const encryption = `${headers["x-amz-server-side-encryption"] ?? ""}`;
+    const key = this.#is.kmsKey ?? `${headers["x-amz-server-side-encryption-aws-kms-key-id"] ?? ""}`;
+    const storageClass = `${headers["x-amz-storage-class"] ?? ""}`;
+    if (encryption !== "" && this.#is.encryption === "refused") {
+      refuse(response, 400, "InvalidRequest", { message: "Server Side Encryption is not configured" });
+      return null;
+    }
+    const ignored =
+      this.#is.encryption === "ignored" || (this.#is.encryption !== undefined && /uploads/.test(url ?? ""));
+    return {
+      ...(encryption === "" || ignored ? {} : { "x-amz-server-side-encryption": encryption }),
+      ...(encryption === "aws:kms" && !ignored && key !== ""
+        ? { "x-amz-server-side-encryption-aws-kms-key-id": key }
+        : {}),
+      ...(storageClass === "" || storageClass === "STANDARD" ? {} : { "x-amz-storage-class": storageClass }),
+    };
   }
 
   #get(key: string, request: IncomingMessage, response: ServerResponse): ServerResponse {
     const stored = this.objects.get(key);
     if (stored === undefined) return refuse(response, 404, "NoSuchKey");
-    const kept = headersOf(stored, request.headers["x-amz-checksum-mode"] === "ENABLED");
+    const checksum = headersOf(stored, request.headers["x-amz-checksum-mode"] === "ENABLED");
+    const kept = { ...checksum, ...stored.kept };
+    const frozen = /^(GLACIER|DEEP_ARCHIVE)$/.test(kept["x-amz-storage-class"] ?? "");
+    if (frozen && request.method === "GET") return refuse(response, 403, "InvalidObjectState");
     if (request.method === "HEAD")
       return response.writeHead(200, { ...kept, "content-length": stored.bytes.length }).end();
     const match = request.headers["if-match"];
@@ -150,14 +182,18 @@ export class AmazonLike {
     return response.end(rangeOf(stored.bytes, stored.etag, request, response));
   }
 
-  #begin(key: string, { headers }: IncomingMessage, response: ServerResponse): ServerResponse {
+  #begin(key: string, request: IncomingMessage, response: ServerResponse): ServerResponse {
+    const { headers } = request;
+    const kept = this.#kept(request, response);
+    if (kept === null) return response;
     const id = `upload-${this.#count++}`;
     const checksums = headers["x-amz-checksum-algorithm"] === "SHA256" && !this.#is.ignoresChecksums;
-    this.#uploads.set(id, { key, checksums, parts: new Map() });
+    this.#uploads.set(id, { key, kept, checksums, parts: new Map() });
     const echo = checksums
       ? { "x-amz-checksum-algorithm": "SHA256", "x-amz-checksum-type": "COMPOSITE" }
       : {};
-    response.writeHead(200, echo);
+    const { "x-amz-storage-class": _, ...encrypted } = kept;
+    response.writeHead(200, { ...echo, ...encrypted });
     return response.end(
       `<InitiateMultipartUploadResult><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`,
     );
@@ -232,7 +268,8 @@ export class AmazonLike {
     const etag = this.#is.opaqueEtags ? `opaque${this.#count++}` : `${md5}-${chosen.length}`;
     const composite = joined("sha256", ({ sha256 }) => Buffer.from(sha256 ?? "", "base64")).digest("base64");
     const sha256 = upload.checksums ? `${composite}-${chosen.length}` : null;
-    this.objects.set(upload.key, { bytes: Buffer.concat(chosen.map(({ bytes }) => bytes)), etag, sha256 });
+    const bytes = Buffer.concat(chosen.map((part) => part.bytes));
+    this.objects.set(upload.key, { bytes, etag, sha256, kept: upload.kept });
     this.#uploads.delete(id);
     return response.end(
       `<CompleteMultipartUploadResult><ETag>"${etag}"</ETag></CompleteMultipartUploadResult>`,

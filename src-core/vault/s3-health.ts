@@ -6,7 +6,8 @@ import type { StoreClient } from "./s3-client.ts";
 import { StoreRefusal } from "./s3-failures.ts";
 import { rootOf } from "./s3-keys.ts";
 import { ProbeObjects, probeLock } from "./s3-probe-objects.ts";
-import { s3Location } from "./s3-settings.ts";
+import { keptSettings, refusedSettings, untriedSettings } from "./s3-probe-settings.ts";
+import { type S3Settings, s3Location } from "./s3-settings.ts";
 import { bareEtag, compositeEtag, tagOf } from "./s3-tags.ts";
 
 type Found = Omit<HealthProbe, "name">;
@@ -17,13 +18,14 @@ const BY_WRITING = ["digest on write", "create only", "create only, multipart", 
 
 /**
  * Tries what an S3 vault makes use of, with small objects of its own that it takes away again; what could not be taken away is told under `delete`.
- * Never throws for what the store does not do: that is the result. `fit` means that it can be read; whether it can be written to is `writable`.
+ * Never throws for what the store does not do: that is the result. `fit` means that it can be read, and keeps objects as the vault's settings ask, as
+ * far as that was found out; whether it can be written to is `writable`.
  */
 export async function probeStore(client: StoreClient): Promise<VaultHealth> {
   const probes: HealthProbe[] = [];
   const note = (name: Name, found: Found) => probes.push({ name, ...found });
   const health = (): VaultHealth => ({
-    fit: probes.some(({ name, result }) => name === "reachable" && result !== "failed"),
+    fit: probes.every(({ result }) => result !== "failed"),
     freeBytes: null,
     maxFileBytes: null,
     caseSensitive: true,
@@ -40,13 +42,15 @@ export async function probeStore(client: StoreClient): Promise<VaultHealth> {
   const bytes = randomBytes(1024);
 
   let lockFound = lock.found;
-  const writable = await attempt(() => probeWritable(objects, bytes, publicAccess));
+  const { writable, settings } = await attemptWriting(objects, client.settings, bytes, publicAccess);
   note("writable", writable);
   if (writable.result === "ok") {
     note("digest on write", await attempt(() => probeDigest(objects)));
     note("create only", await attempt(() => probeCreateOnly(objects)));
     for (const [name, found] of await probeMultipart(objects, bytes)) note(name, found);
+    for (const [name, found] of await keptSettings(objects, client.settings, bytes)) note(name, found);
   } else {
+    for (const [name, found] of settings) note(name, found);
     for (const name of BY_WRITING) note(name, unknown("not tried, since nothing was stored"));
   }
   const { found, lockHeld } = await removeProbes(objects);
@@ -125,25 +129,49 @@ async function probeReachable(client: StoreClient): Promise<Found> {
   }
 }
 
-async function probeWritable(objects: ProbeObjects, bytes: Buffer, publicAccess: Found): Promise<Found> {
+interface Writing {
+  readonly writable: Found;
+  /** What is to blame of the vault's settings, where it is not writable. */
+  readonly settings: Awaited<ReturnType<typeof refusedSettings>>;
+}
+
+async function attemptWriting(
+  objects: ProbeObjects,
+  settings: S3Settings,
+  bytes: Buffer,
+  publicAccess: Found,
+): Promise<Writing> {
+  const untried = untriedSettings(settings);
   try {
     await objects.put("whole", bytes);
-    return ok("objects can be stored");
+    return { writable: ok("objects can be stored"), settings: [] };
   } catch (error) {
-    if (!(error instanceof StoreRefusal)) throw error;
-    const refused = error.failure.code === "PERMISSION_MISSING";
-    if (refused && objects.lock.ObjectLockMode !== undefined) {
-      return unknown(
-        `${said(error)}; without s3:PutObjectRetention a probe would stay locked for the bucket's default time, and is not tried`,
-      );
+    if (!(error instanceof FailureError)) throw error;
+    if (!(error instanceof StoreRefusal)) return { writable: unknown(said(error)), settings: untried };
+    const writable = whyNotWritable(error, objects, publicAccess);
+    if (error.failure.code !== "STORE_REFUSED") return { writable, settings: untried };
+    try {
+      return { writable, settings: await refusedSettings(objects, settings, bytes, error) };
+    } catch (lost) {
+      if (lost instanceof FailureError) return { writable, settings: untried };
+      throw lost;
     }
-    // research/transfer.md, section 3: radosgw refuses private objects too.
-    const blocked =
-      refused && publicAccess.result === "ok"
-        ? ", or the store refuses all while public access is blocked"
-        : "";
-    return limited(`${said(error)}${blocked}; packages can be read, not stored`);
   }
+}
+
+function whyNotWritable(error: StoreRefusal, objects: ProbeObjects, publicAccess: Found): Found {
+  const refused = error.failure.code === "PERMISSION_MISSING";
+  if (refused && objects.lock.ObjectLockMode !== undefined) {
+    return unknown(
+      `${said(error)}; without s3:PutObjectRetention a probe would stay locked for the bucket's default time, and is not tried`,
+    );
+  }
+  // research/transfer.md, section 3: radosgw refuses private objects too.
+  const blocked =
+    refused && publicAccess.result === "ok"
+      ? ", or the store refuses all while public access is blocked"
+      : "";
+  return limited(`${said(error)}${blocked}; packages can be read, not stored`);
 }
 
 /** Of an object and of a part, which a store may treat differently. */

@@ -3,6 +3,8 @@ import type { UploadRef } from "../ports.ts";
 import type { StoreClient } from "./s3-client.ts";
 import { StoreRefusal } from "./s3-failures.ts";
 import { bucketKey } from "./s3-keys.ts";
+import type { KeptAs } from "./s3-probe-settings.ts";
+import type { S3Settings } from "./s3-settings.ts";
 import { isGone } from "./s3-upload.ts";
 import { storedAs } from "./s3-write.ts";
 
@@ -31,6 +33,8 @@ export class ProbeObjects {
   readonly #folder = `.strongroom-probe-${randomBytes(8).toString("hex")}`;
   readonly #made = new Map<string, { readonly key: string; readonly versionId: string | undefined }>();
   readonly #uploads = new Map<string, Pick<UploadRef, "key" | "uploadId">>();
+  /** What the store said of the object or upload of each name when it took it. */
+  readonly kept = new Map<string, KeptAs>();
   lock: ProbeLock = {};
 
   constructor(client: StoreClient) {
@@ -41,16 +45,20 @@ export class ProbeObjects {
     return `${this.#folder}/${name}`;
   }
 
-  /** Stores `bytes`; with `said` as the digest of the request instead of the true one. */
+  /** Stores `bytes` as evidence is stored, but for what `as` changes; with `said` as the digest of the request instead of the true one. */
   async put(
     name: string,
     bytes: Buffer,
-    more: { readonly said?: string; readonly IfNoneMatch?: string } = {},
+    more: {
+      readonly said?: string;
+      readonly IfNoneMatch?: string;
+      readonly as?: Pick<Partial<S3Settings>, "encryption" | "storageClass">;
+    } = {},
   ) {
     const key = this.key(name);
     const sha256 = createHash("sha256").update(bytes).digest("hex");
     const md5 = async () => createHash("md5").update(bytes).digest("base64");
-    return await this.#making(key, () =>
+    const output = await this.#making(key, () =>
       this.#client.withMd5(md5, (withMd5) =>
         this.#client.send({
           operation: "PutObject",
@@ -63,12 +71,31 @@ export class ProbeObjects {
               ContentLength: bytes.length,
               ...(more.IfNoneMatch === undefined ? {} : { IfNoneMatch: more.IfNoneMatch }),
               ...withMd5,
-              ...storedAs(this.#client.settings),
+              ...storedAs({ ...this.#client.settings, ...more.as }, { evidence: true }),
               ...this.lock,
             }),
         }),
       ),
     );
+    this.kept.set(name, output);
+  }
+
+  /** All bytes of an object, of which it has `size`. */
+  async read(name: string, size: number): Promise<Buffer> {
+    const key = this.key(name);
+    const pieces: Buffer[] = [];
+    const { exchange } = await this.#client.open({
+      operation: "GetObject",
+      ranged: true,
+      key,
+      command: (sdk) => new sdk.GetObjectCommand({ ...this.#at(key), Range: `bytes=0-${size - 1}` }),
+    });
+    try {
+      await exchange.pour(size, async (_at, bytes) => void pieces.push(Buffer.from(bytes)));
+    } finally {
+      exchange.close();
+    }
+    return Buffer.concat(pieces);
   }
 
   /** Begins an upload; `checksums` asks for SHA-256 of the parts. */
@@ -81,10 +108,11 @@ export class ProbeObjects {
         new sdk.CreateMultipartUploadCommand({
           ...this.#at(key),
           ...(checksums ? { ChecksumAlgorithm: "SHA256", ChecksumType: "COMPOSITE" } : {}),
-          ...storedAs(this.#client.settings),
+          ...storedAs(this.#client.settings, { evidence: true }),
           ...this.lock,
         }),
     });
+    this.kept.set(name, output);
     const uploadId = output.UploadId ?? "";
     this.#uploads.set(uploadId, { key, uploadId });
     return { key, uploadId, kept: output.ChecksumAlgorithm === "SHA256" };

@@ -1,5 +1,5 @@
 import type { Failure } from "../../src-contract/failure.ts";
-import type { ParsedRequest, VaultHealth, VaultSummary } from "../../src-contract/vault-api.ts";
+import type { HealthProbe, ParsedRequest, VaultHealth, VaultSummary } from "../../src-contract/vault-api.ts";
 import type { Core } from "../core.ts";
 import type { KeychainSource } from "../credentials/credential-source.ts";
 import { asFailure, FailureError, fail } from "../failing.ts";
@@ -125,7 +125,7 @@ async function trying<T>(
   }
 }
 
-/** Throws VAULT_UNFIT when the bucket cannot even be read. */
+/** Throws VAULT_UNFIT when the bucket cannot even be read, or the store does not keep objects as the vault's settings ask. */
 async function fitOnly(vault: Vault): Promise<VaultHealth> {
   const health = await vault.health();
   if (health.fit) return health;
@@ -133,10 +133,19 @@ async function fitOnly(vault: Vault): Promise<VaultHealth> {
   throw fail(
     "VAULT_UNFIT",
     `${vault.location} cannot serve as a vault: ${failed.map((probe) => `${probe.name}: ${probe.detail}`).join("; ")}.`,
-    "Check the bucket and what the credentials may do there.",
+    failed.map(({ name }) => MENDS[name]).find((way) => way !== undefined) ??
+      "Check the bucket and what the credentials may do there.",
     { subject: vault.location, details: { probes: health.probes } },
   );
 }
+
+/** The next step where a setting of the vault is what the store does not do. */
+const MENDS: Partial<Record<HealthProbe["name"], string>> = {
+  encryption:
+    "Ask the store's owner to set up this encryption, or add the vault with another --encryption; with none the store keeps what it is sent.",
+  "storage class":
+    "Add the vault with a --storage-class that the store has and whose objects can be read at once, or without one.",
+};
 
 /** Makes the marker that is missing; null where these credentials may not write. */
 async function makeMarker(core: Core, vault: Vault): Promise<string | null> {

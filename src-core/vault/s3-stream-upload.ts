@@ -160,7 +160,7 @@ class Sender {
 
   async #create(input: CreateMultipartUploadCommandInput): Promise<CreateMultipartUploadCommandOutput> {
     // In the store's ordinary class, whatever the vault's is: it is copied and removed at once.
-    const stored = storedAs({ ...this.#client.settings, storageClass: null });
+    const stored = storedAs(this.#client.settings);
     const output = await this.#client.send({
       operation: "CreateMultipartUpload",
       key: this.#key,

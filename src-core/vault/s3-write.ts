@@ -14,13 +14,19 @@ import { bareEtag } from "./s3-tags.ts";
 /** What the store says of a body whose bytes are not those of its digest. */
 export const OTHER_BYTES = new Set(["XAmzContentSHA256Mismatch", "BadDigest", "InvalidDigest"]);
 
-/** How every object of the vault is stored. */
+interface HowStored {
+  readonly metadata?: Metadata;
+  readonly contentType?: string;
+  readonly evidence?: boolean;
+}
+
+/** How an object of the vault is stored. The storage class is that of evidence; all else is small and read often. */
 export function storedAs(
   { storageClass, encryption, kmsKey }: S3Settings,
-  { metadata, contentType }: { readonly metadata?: Metadata; readonly contentType?: string } = {},
+  { metadata, contentType, evidence }: HowStored = {},
 ) {
   return {
-    ...(storageClass === null ? {} : { StorageClass: storageClass as "STANDARD" }),
+    ...(storageClass === null || evidence !== true ? {} : { StorageClass: storageClass as "STANDARD" }),
     ...(encryption === "none" ? {} : { ServerSideEncryption: encryption }),
     ...(encryption !== "aws:kms" || kmsKey === null ? {} : { SSEKMSKeyId: kmsKey }),
     ...(contentType === undefined ? {} : { ContentType: contentType }),
