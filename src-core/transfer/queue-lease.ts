@@ -1,11 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { type Db, databaseFailure } from "../catalog/database.ts";
-import { type FailureError, fail } from "../failing.ts";
+import { asFailure, type FailureError, fail } from "../failing.ts";
 import type { Clock } from "../ports.ts";
 import { PULL_STATES, PUSH_STATES, TransferLease, type TransferPlan } from "./journal.ts";
 import { isAlive, type LeaseHolder, leaseHolderSchema, thisProcess } from "./lease-holder.ts";
 import { enterTransfer, isOver, setPriority } from "./queue-rows.ts";
+
+/** How often it is tried to give a lease back that could not be given back at once, milliseconds. */
+const LET_GO_AGAIN_MS = 500;
 
 const rowSchema = z.object({
   id: z.string(),
@@ -81,6 +84,27 @@ function take(db: Db, clock: Clock, find: () => string, check: (row: Row) => voi
     return new TransferLease(db, { id, state, packageId, packageDigest }, token, clock);
   } catch (error) {
     throw databaseFailure(error, db.name);
+  }
+}
+
+/**
+ * Releases a lease, as soon as it can be where the ledger cannot be written now: it would look held for as long as this process lives. How the run
+ * ended counts, not that.
+ */
+export function letGo(lease: TransferLease): void {
+  try {
+    lease.release();
+  } catch (error) {
+    if (lease.isClosed || asFailure(error).failure.code === "INTERNAL") throw error;
+    const again = setInterval(() => {
+      try {
+        if (!lease.isClosed) lease.release();
+      } catch {
+        return;
+      }
+      clearInterval(again);
+    }, LET_GO_AGAIN_MS);
+    again.unref();
   }
 }
 

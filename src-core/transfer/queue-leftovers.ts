@@ -3,7 +3,7 @@ import { removeFolder } from "../package/package-store.ts";
 import { sealKey } from "../vault/vault-keys.ts";
 import { openVaultByName } from "../vault/vault-registry.ts";
 import type { TransferLease } from "./journal.ts";
-import { leaseLeftovers } from "./queue-lease.ts";
+import { leaseLeftovers, letGo } from "./queue-lease.ts";
 import { type QueueRow, queueRow, selectQueue } from "./queue-rows.ts";
 
 /** A row that is over, or failed, and may have left something in a vault or a folder. */
@@ -30,7 +30,7 @@ export async function dropLeftovers(core: Core, id: string): Promise<string | nu
     lease.forgetLeftovers();
     return unsealed;
   } finally {
-    lease.release();
+    letGo(lease);
   }
 }
 

@@ -4,6 +4,7 @@ import { FailureError } from "../failing.ts";
 import type { Clock } from "../ports.ts";
 import type { Bandwidth } from "./bandwidth.ts";
 import type { RunNote, TransferLease } from "./journal.ts";
+import { letGo } from "./queue-lease.ts";
 import { COMMAND_RETRY, type RetryPolicy } from "./retry.ts";
 import { stopTransfer } from "./stop-transfer.ts";
 
@@ -58,7 +59,7 @@ export async function underLease<T>(
   } finally {
     clearInterval(look);
     signal?.removeEventListener("abort", onAbort);
-    lease.release();
+    letGo(lease);
   }
 }
 

@@ -1,5 +1,7 @@
+import type { Failure } from "../../src-contract/failure.ts";
 import type { TransferQueue, TransferStanding, TransferSummary } from "../../src-contract/transfers.ts";
 import type { ParsedRequest } from "../../src-contract/vault-api.ts";
+import type { Db } from "../catalog/database.ts";
 import type { Core } from "../core.ts";
 import { engagementById } from "../engagement/engagements.ts";
 import { rfc3339FromMs } from "../package/times.ts";
@@ -8,6 +10,7 @@ import { isAlive, type LeaseHolder, thisProcess } from "./lease-holder.ts";
 import { isOver, type QueueRow, rowsThatAreOver, unfinishedRows } from "./queue-rows.ts";
 import { canHeal } from "./retry.ts";
 import { liveWorkers } from "./worker-registry.ts";
+import { untoldWait } from "./worker-waits.ts";
 
 /** The process that runs a transfer now; null when none does, or the one that did is dead. */
 export function runnerOf(
@@ -47,11 +50,13 @@ function runningAs({ state, direction, cause }: QueueRow): TransferStanding {
 
 /** One transfer for whoever looks at the queue. */
 export function summaryOf(core: Pick<Core, "ledger" | "clock">, row: QueueRow): TransferSummary {
-  return summary(row, core.clock.now(), liveWorkers(core).length > 0);
+  return summary(core.ledger, row, core.clock.now(), liveWorkers(core).length > 0);
 }
 
-function summary(row: QueueRow, now: number, hasWorker: boolean): TransferSummary {
-  const runner = runnerOf(row, now);
+function summary(ledger: Db, row: QueueRow, now: number, hasWorker: boolean): TransferSummary {
+  const untold = untoldWait(ledger, row.id);
+  const runner = untold === null ? runnerOf(row, now) : null;
+  const retryAt = untold?.retryAt ?? row.retry_at;
   const whole = row.bytes_done === row.bytes_total;
   return {
     id: row.id,
@@ -61,7 +66,7 @@ function summary(row: QueueRow, now: number, hasWorker: boolean): TransferSummar
     engagement: row.engagement,
     vault: row.direction === "push" ? row.vault : null,
     to: row.folder,
-    state: standingOf(row, runner !== null, hasWorker),
+    state: untold === null ? standingOf(row, runner !== null, hasWorker) : "waiting",
     bytesDone: row.bytes_done,
     bytesTotal: row.bytes_total,
     partsDone: whole && row.parts_total !== null ? row.parts_total : row.parts_done,
@@ -69,11 +74,15 @@ function summary(row: QueueRow, now: number, hasWorker: boolean): TransferSummar
     priority: row.priority,
     created: rfc3339FromMs(row.created),
     updated: rfc3339FromMs(row.updated),
-    cause: row.cause,
-    nextTry: row.retry_at === null ? null : rfc3339FromMs(row.retry_at),
+    cause: untold === null ? row.cause : causeOf(untold.failure),
+    nextTry: retryAt === null ? null : rfc3339FromMs(retryAt),
     wish: row.wish,
     process: runner === null ? null : { pid: runner.pid, machine: runner.machine },
   };
+}
+
+function causeOf({ code, message, nextStep }: Failure): TransferSummary["cause"] {
+  return { code, message, nextStep };
 }
 
 /** The queue as it is now. Throws ENGAGEMENT_NOT_FOUND. */
@@ -89,7 +98,7 @@ export function listTransfers(
   const now = core.clock.now();
   const workers = liveWorkers(core);
   return {
-    transfers: wanted.map((row) => summary(row, now, workers.length > 0)),
+    transfers: wanted.map((row) => summary(core.ledger, row, now, workers.length > 0)),
     workers,
     bytesPerSecond: keptLimit(core.ledger),
   };

@@ -1,41 +1,47 @@
-import type { Failure } from "../../src-contract/failure.ts";
+import { isDeepStrictEqual } from "node:util";
+import type { Failure, FailureCode } from "../../src-contract/failure.ts";
 import type { CallOptions, Progress } from "../../src-contract/progress.ts";
 import type { QueueRun } from "../../src-contract/transfers.ts";
 import type { ParsedRequest } from "../../src-contract/vault-api.ts";
+import { databaseFailure } from "../catalog/database.ts";
 import type { Core } from "../core.ts";
 import { asFailure, cancelled, FailureError } from "../failing.ts";
 import type { Bandwidth } from "./bandwidth.ts";
 import { withBandwidth } from "./bandwidth-limit.ts";
-import { dropLeftovers, rowsWithLeftovers } from "./queue-leftovers.ts";
+import { thisProcess } from "./lease-holder.ts";
 import {
   firstUnfinished,
   noteNextTry,
   notePaused,
   type QueueRow,
+  queueRow,
   selectQueue,
   unfinishedRows,
 } from "./queue-rows.ts";
 import { isStopped, isWork, runnerOf } from "./queue-standing.ts";
 import { canHeal, type RetryPolicy, sleep, waitAfter } from "./retry.ts";
 import { runQueued } from "./run-queued.ts";
+import { WorkerLeftovers } from "./worker-leftovers.ts";
+import { JointProgress } from "./worker-progress.ts";
 import { type Registered, registerAgent } from "./worker-registry.ts";
+import { tellUntold } from "./worker-waits.ts";
 
 /** Transfers at once: one of them usually waits for a check or a reply while the other moves bytes. */
 const AT_ONCE = 2;
 /** How often the queue is looked at for new work, milliseconds. */
 const LOOK_MS = 500;
-const LONGEST_WAIT_MS = 60_000;
-const WAITS = { firstMs: 500, longestMs: LONGEST_WAIT_MS, random: Math.random };
+const WAITS = { firstMs: 500, longestMs: 60_000, random: Math.random };
 /** A transfer that ran for so long, milliseconds, begins with short waits again. */
 const RAN_WELL_MS = 60_000;
 /** A vault's object can be replaced under a transfer, and the next run knows it; so often in a row it is a fault that somebody has to see to. */
 const FRESH_STARTS = 3;
-/** What cannot be dropped for want of a permission or the like is tried again after this, milliseconds. */
-const DROP_AGAIN_MS = 3_600_000;
+/** With these of the ledger no transfer can be run, now or later. */
+const ENDS_WORK: ReadonlySet<FailureCode> = new Set(["DATABASE_DAMAGED", "HOME_UNUSABLE", "INTERNAL"]);
 
 /**
  * Does what is queued, by priority, until it is told to stop or, with `untilEmpty`, until nothing is left that time alone can do. Told to stop, it
- * stops all requests and leaves everything for the next worker. Throws BUSY when another agent runs on this state folder.
+ * stops all requests and leaves everything for the next worker. A ledger that cannot be written is waited for: a full disk, too, unless `untilEmpty`.
+ * Throws BUSY when another agent runs on this state folder, and what is wrong with the ledger for good.
  */
 export async function runQueue(
   core: Core,
@@ -45,7 +51,7 @@ export async function runQueue(
   const registered = registerAgent(core);
   try {
     return await withBandwidth(core.ledger, undefined, (bandwidth) =>
-      new QueueWorker(core, registered, bandwidth, options).run(untilEmpty),
+      new QueueWorker(core, registered, bandwidth, untilEmpty, options).run(),
     );
   } finally {
     registered.close();
@@ -61,51 +67,75 @@ class QueueWorker {
   readonly #core: Core;
   readonly #registered: Registered;
   readonly #bandwidth: Bandwidth;
+  readonly #untilEmpty: boolean;
   readonly #options: CallOptions;
+  readonly #progress: JointProgress;
+  /** Given when this worker is told to stop, and when a fault ends it. */
+  readonly #stop = new AbortController();
   readonly #running = new Map<string, Promise<void>>();
-  readonly #progress = new Map<string, Progress>();
   readonly #tries = new Map<string, Tries>();
+  readonly #leftovers: WorkerLeftovers;
   #dropping: Promise<void> | null = null;
+  /** What ends this worker. */
+  #fault: FailureError | null = null;
   #done = 0;
 
-  constructor(core: Core, registered: Registered, bandwidth: Bandwidth, options: CallOptions) {
+  constructor(
+    core: Core,
+    registered: Registered,
+    bandwidth: Bandwidth,
+    untilEmpty: boolean,
+    options: CallOptions,
+  ) {
     this.#core = core;
     this.#registered = registered;
     this.#bandwidth = bandwidth;
+    this.#untilEmpty = untilEmpty;
     this.#options = options;
+    this.#progress = new JointProgress(options);
+    this.#leftovers = new WorkerLeftovers(core);
   }
 
-  async run(untilEmpty: boolean): Promise<QueueRun> {
+  async run(): Promise<QueueRun> {
     const { signal } = this.#options;
+    const onAbort = () => this.#stop.abort();
+    if (signal?.aborted) onAbort();
+    signal?.addEventListener("abort", onAbort, { once: true });
     try {
-      while (signal?.aborted !== true) {
+      while (!this.#stop.signal.aborted) {
         try {
-          if (await this.#step(untilEmpty)) return this.#summary();
+          if (await this.#step()) return this.#summary();
         } catch (error) {
-          // Another process holds the ledger for long; all else would not be different the next time.
-          if (!canHeal(asFailure(error).failure)) throw error;
-          await sleep(LOOK_MS, signal);
+          // Another process holds the ledger for long, or the like.
+          if (!this.#endsWith(this.#failureOf(error))) await sleep(LOOK_MS, this.#stop.signal);
         }
       }
     } finally {
+      signal?.removeEventListener("abort", onAbort);
       await Promise.allSettled([...this.#running.values(), this.#dropping]);
     }
-    if (untilEmpty) throw cancelled();
+    if (this.#fault !== null) throw this.#fault;
+    if (this.#untilEmpty) throw cancelled();
     return this.#summary();
   }
 
   /** Starts what can be started, and waits for something to happen; true when nothing is left to do. */
-  async #step(untilEmpty: boolean): Promise<boolean> {
+  async #step(): Promise<boolean> {
     this.#settlePauses();
-    this.#dropping ??= this.#dropAll().finally(() => {
-      this.#dropping = null;
-    });
+    this.#dropping ??= this.#leftovers
+      .drop()
+      .catch((error: unknown) => {
+        this.#endsWith(this.#failureOf(error));
+      })
+      .finally(() => {
+        this.#dropping = null;
+      });
     while (this.#running.size < AT_ONCE && this.#startNext());
-    if (untilEmpty && this.#running.size === 0) {
+    if (this.#untilEmpty && this.#running.size === 0) {
       await this.#dropping;
       if (this.#registered.leaveIf(() => this.#find(() => true) === null)) return true;
     }
-    await Promise.race([sleep(LOOK_MS, this.#options.signal), ...this.#running.values()]);
+    await Promise.race([sleep(LOOK_MS, this.#stop.signal), ...this.#running.values()]);
     return false;
   }
 
@@ -113,7 +143,14 @@ class QueueWorker {
   #settlePauses(): void {
     const now = this.#core.clock.now();
     const asked = selectQueue(this.#core.ledger, "wish = 'pause'");
-    for (const row of asked) if (runnerOf(row, now) === null) notePaused(this.#core.ledger, row.id);
+    for (const row of asked.filter((one) => runnerOf(one, now) === null)) {
+      try {
+        notePaused(this.#core.ledger, row.id);
+      } catch (error) {
+        // Until the next look the wish itself keeps it from being run.
+        this.#endsWith(this.#failureOf(error));
+      }
+    }
   }
 
   /** The first transfer that a worker is to run, of those that this one does not run. */
@@ -133,37 +170,90 @@ class QueueWorker {
   #startNext(): boolean {
     const row = this.#nextWork();
     if (row === null) return false;
-    const run = this.#runOne(row.id).finally(() => {
-      this.#running.delete(row.id);
-      this.#progress.delete(row.id);
-    });
+    const run = this.#runOne(row.id)
+      .catch((error: unknown) => {
+        this.#endsWith(this.#failureOf(error));
+      })
+      .finally(() => {
+        this.#running.delete(row.id);
+        this.#progress.forget(row.id);
+      });
     this.#running.set(row.id, run);
     return true;
   }
 
   async #runOne(id: string): Promise<void> {
-    const { signal } = this.#options;
+    const { signal } = this.#stop;
     const began = this.#core.clock.now();
-    const onProgress = (progress: Progress) => this.#report(id, progress);
+    const onProgress = (progress: Progress) => this.#progress.report(id, progress);
     try {
-      const options = { onProgress, bandwidth: this.#bandwidth, retry: this.#patience() };
-      await runQueued(this.#core, id, signal === undefined ? options : { ...options, signal }, true);
+      const options = { signal, onProgress, bandwidth: this.#bandwidth, retry: this.#patience() };
+      await runQueued(this.#core, id, options, true);
       this.#done += 1;
       this.#tries.delete(id);
     } catch (error) {
       if (this.#core.clock.now() - began > RAN_WELL_MS) this.#tries.delete(id);
-      this.#tryAgain(id, asFailure(error).failure);
+      await this.#tryAgain(id, asFailure(error).failure);
     }
   }
 
-  /** How it ended is in the journal; here it is only said when the next try is, where time or a fresh start may mend it. */
-  #tryAgain(id: string, failure: Failure): void {
+  /**
+   * How it ended is in the journal; here it is only said when the next try is, where time or a fresh start may mend it. What the journal could not be
+   * told, such as that the lease could not be taken, is waited out here.
+   */
+  async #tryAgain(id: string, failure: Failure): Promise<void> {
     const { count, freshStarts } = this.#tries.get(id) ?? { count: 0, freshStarts: 0 };
     const fresh = failure.code === "OBJECT_CHANGED" && freshStarts < FRESH_STARTS;
-    if (!canHeal(failure) && !fresh) return;
     this.#tries.set(id, { count: count + 1, freshStarts: freshStarts + (fresh ? 1 : 0) });
     const wait = Math.round(waitAfter(WAITS, count + 1, failure));
-    noteNextTry(this.#core.ledger, id, this.#core.clock.now() + wait, fresh);
+    let untold: Failure | null = null;
+    try {
+      if (canHeal(failure) || fresh) {
+        noteNextTry(this.#core.ledger, id, this.#core.clock.now() + wait, fresh);
+      }
+      if (this.#isUntold(id, failure)) untold = failure;
+    } catch (error) {
+      untold = this.#failureOf(error);
+    }
+    if (untold !== null && !this.#endsWith(untold)) await this.#holdBack(id, untold, wait);
+  }
+
+  /** Whether a transfer that has just ended looks as if nothing had kept it from going on. */
+  #isUntold(id: string, failure: Failure): boolean {
+    const row = queueRow(this.#core.ledger, id);
+    const now = this.#core.clock.now();
+    if (isWork(row, now)) return (row.retry_at ?? 0) <= now;
+    return failure.code !== "BUSY" && this.#isHeldHere(id);
+  }
+
+  /** Whether this process still has a lease that it could not give back. */
+  #isHeldHere(id: string): boolean {
+    const row = queueRow(this.#core.ledger, id);
+    return isDeepStrictEqual(runnerOf(row, this.#core.clock.now()), thisProcess());
+  }
+
+  /** Keeps the transfer's place among those that run, since another one would fare no better, and tells whoever looks on why. */
+  async #holdBack(id: string, failure: Failure, wait: number): Promise<void> {
+    const { ledger, clock } = this.#core;
+    const ms = Math.max(LOOK_MS, wait);
+    do {
+      const done = tellUntold(ledger, id, { failure, retryAt: clock.now() + ms });
+      await sleep(ms, this.#stop.signal);
+      done();
+    } while (!this.#stop.signal.aborted && this.#isHeldHere(id));
+  }
+
+  /** Whether this worker ends with a failure: unless waiting may heal it. */
+  #endsWith(failure: Failure): boolean {
+    const ends = ENDS_WORK.has(failure.code) || (this.#untilEmpty && failure.code === "DISK_FULL");
+    if (!ends) return false;
+    this.#fault ??= new FailureError(failure);
+    this.#stop.abort();
+    return true;
+  }
+
+  #failureOf(error: unknown): Failure {
+    return asFailure(databaseFailure(error, this.#core.ledger.name)).failure;
   }
 
   /** Waits for as long as it takes, but does not keep a place from transfers that could be run now. */
@@ -184,37 +274,6 @@ class QueueWorker {
         }
       },
     };
-  }
-
-  /** Tries each of what cancelled and failed transfers left, when it is its time. */
-  async #dropAll(): Promise<void> {
-    const { ledger, clock } = this.#core;
-    for (const row of rowsWithLeftovers(this.#core)) {
-      const now = clock.now();
-      if ((row.retry_at ?? 0) > now || runnerOf(row, now) !== null) continue;
-      try {
-        await dropLeftovers(this.#core, row.id);
-      } catch (error) {
-        const again = canHeal(asFailure(error).failure) ? LONGEST_WAIT_MS : DROP_AGAIN_MS;
-        noteNextTry(ledger, row.id, clock.now() + again, false);
-      }
-    }
-  }
-
-  /** All that runs as one. */
-  #report(id: string, progress: Progress): void {
-    if (progress.unit !== "bytes") return;
-    this.#progress.set(id, progress);
-    const parts = [...this.#progress.values()];
-    const sum = (of: (one: Progress) => number) => parts.reduce((all, one) => all + of(one), 0);
-    const names = parts.flatMap(({ subject }) => (subject === undefined ? [] : [subject]));
-    this.#options.onProgress?.({
-      phase: progress.phase,
-      done: sum(({ done }) => done),
-      total: sum(({ total }) => total ?? 0),
-      unit: "bytes",
-      subject: names.join(", "),
-    });
   }
 
   #summary(): QueueRun {
