@@ -143,6 +143,8 @@ export interface Vault {
       readonly pace?: Pace | undefined;
     },
   ): Promise<ObjectInfo>;
+  /** Tells the SHA-256 of an object with which none is kept, by whoever has read its bytes. Absent where metadata comes with the bytes only. */
+  tellDigest?(key: string, sha256: string): Promise<void>;
   /**
    * Stores a stream of any length, whole or not at all, with its SHA-256 as the metadata `sha256`. It cannot be resumed. `again` tries a request
    * again where the vault itself can repeat it. Throws as `put`, and what the stream throws.

@@ -24,6 +24,7 @@ async function openPlace() {
     vault,
     bucket,
     name: "lake",
+    tellsLater: false,
     async putByHand(key: string, Body: Uint8Array, digest?: string) {
       const Metadata: Record<string, string> = digest === undefined ? {} : { sha256: digest };
       await store.client.send(new PutObjectCommand({ Bucket: bucket, Key: `team/x/${key}`, Body, Metadata }));

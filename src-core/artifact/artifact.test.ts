@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import { expect, test } from "vitest";
@@ -17,6 +17,7 @@ async function openPlace() {
     folder,
     vault: room.vault,
     name: "stick",
+    tellsLater: true,
     async putByHand(key: string, bytes: Uint8Array, digest?: string) {
       const file = join(folder, key);
       mkdirSync(dirname(file), { recursive: true });
@@ -68,6 +69,23 @@ test("puts and gets are custody events, whole in the chain", async () => {
   expect(details[2]).toMatchObject({ checked: true, sha256: sha256("{}") });
   expect(details[3]).toMatchObject({ key: "campaigns/LAKE_7/x/hosts.json", audit: "LAKE_7" });
 });
+
+test.each([10, 20 * 1024 * 1024])(
+  "a file of %i bytes whose digest was lost, since its put was killed, has it again when it is put again",
+  async (size) => {
+    await using place = await openPlace();
+    const { vault, room } = place;
+    const file = room.write("work/hosts.json", "x".repeat(size));
+    const request = { audit: "acme-2026", phase: "01_recon" };
+    valueIn(await vault.artifactPut({ ...request, file }));
+    rmSync(join(place.folder, "campaigns/acme-2026/01_recon/.hosts.json.sha256"));
+    const again = await vault.artifactPut({ ...request, file });
+    expect(again).toMatchObject({ ok: true, value: { alreadyStored: true } });
+    expect(again.ok && again.warnings).toBeUndefined();
+    const got = await vault.artifactGet({ ...request, name: "hosts.json", to: room.path("out") });
+    expect(valueIn(got).checked).toBe(true);
+  },
+);
 
 test("the vault is the one that is named, else the engagement's; where neither tells, that is said", async () => {
   const room = await Workroom.open();

@@ -12,7 +12,7 @@ import { retrying } from "../transfer/retry.ts";
 import { withRetry } from "../transfer/steady-vault.ts";
 import { conflict } from "../vault/conflict.ts";
 import { holds } from "../vault/stream-bytes.ts";
-import type { ArtifactPlace } from "./artifact-place.ts";
+import { type ArtifactPlace, keptDigest } from "./artifact-place.ts";
 
 export interface SentFile {
   readonly info: ObjectInfo;
@@ -106,6 +106,8 @@ class Sending {
     const { signal } = this.#options;
     const again = <T>(work: () => Promise<T>) => retrying(retry, signal, work);
     if (!(await holds(vault, there, told, { signal, again }))) throw conflict(this.#key);
+    // A process may have been killed between the two.
+    if (keptDigest(there) === null) await vault.tellDigest?.(this.#key, told.sha256);
     return { ...told, info: (await vault.head(this.#key)) ?? there, already: true };
   }
 

@@ -47,6 +47,12 @@ export function withRetry(vault: Vault, policy: RetryPolicy, signal?: CancelSign
         (work) => again(work, own),
       ),
     delete: (key) => again(() => once.delete(key)),
+    ...(once.tellDigest === undefined
+      ? {}
+      : {
+          tellDigest: (key: string, sha256: string) =>
+            again(async () => await once.tellDigest?.(key, sha256)),
+        }),
     requireRoom: (size, toSend) => again(() => once.requireRoom(size, toSend)),
   };
   behind.set(steady, once);

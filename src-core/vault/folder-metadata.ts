@@ -60,6 +60,11 @@ export async function writeMetadata(target: string, metadata: Metadata | undefin
   await syncFolder(dirname(target));
 }
 
+/** As `writeMetadata`, unless a digest is kept already. */
+export async function addMetadata(target: string, metadata: Metadata | undefined): Promise<void> {
+  if ((await readMetadata(target)).sha256 === undefined) await writeMetadata(target, metadata);
+}
+
 /** Before the object itself is removed, so that it never speaks for another one. */
 export async function removeMetadata(target: string): Promise<void> {
   await removeIfThere(digestFile(target));

@@ -5,7 +5,7 @@ import { writeFully } from "../full-io.ts";
 import type { Vault } from "../ports.ts";
 import { conflict } from "./conflict.ts";
 import { infoOf, removeIfThere, storedInfo, withFile } from "./folder-files.ts";
-import { readMetadata, writeMetadata } from "./folder-metadata.ts";
+import { addMetadata, writeMetadata } from "./folder-metadata.ts";
 import type { FolderRoot } from "./folder-root.ts";
 import { newUploadId, uploadPath } from "./folder-upload.ts";
 import { counted, holds, once } from "./stream-bytes.ts";
@@ -38,8 +38,7 @@ export function folderStreams(root: FolderRoot, vault: Pick<Vault, "readRange">)
             const there = await infoOf(key, target);
             if (there === null || !(await holds(vault, there, told, { signal, again }))) throw conflict(key);
             await syncFolder(dirname(target));
-            if ((await readMetadata(target)).sha256 === undefined)
-              await writeMetadata(target, { sha256: told.sha256 });
+            await addMetadata(target, { sha256: told.sha256 });
             return { ...done, info: there, already: true };
           }
           await writeMetadata(target, { sha256: told.sha256 });

@@ -9,7 +9,7 @@ import { conflict } from "./conflict.ts";
 import { infoOf, infoOfOpen, READ, removeIfThere, storedInfo, withFile } from "./folder-files.ts";
 import { assertFits, probeFolder } from "./folder-health.ts";
 import { listFiles } from "./folder-listing.ts";
-import { readMetadata, removeMetadata, writeMetadata } from "./folder-metadata.ts";
+import { addMetadata, readMetadata, removeMetadata, writeMetadata } from "./folder-metadata.ts";
 import { folderRoot, isKeySegment } from "./folder-root.ts";
 import { folderStreams } from "./folder-stream.ts";
 import { folderUploads, newUploadId, parseUploadName, refusedBytes, uploadPath } from "./folder-upload.ts";
@@ -94,11 +94,15 @@ export function createFolderVault(path: string): Vault {
           }
           await syncFolder(dirname(target));
           // A process may have been killed between the two.
-          if ((await readMetadata(target)).sha256 === undefined)
-            await writeMetadata(target, options.metadata);
+          await addMetadata(target, options.metadata);
         }
         return storedInfo(key, target);
       });
+    },
+
+    async tellDigest(key, sha256) {
+      const target = await root.pathOf(key);
+      await root.guard(target, () => addMetadata(target, { sha256 }));
     },
 
     getRange,
