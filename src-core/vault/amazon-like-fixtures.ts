@@ -13,6 +13,8 @@ export interface Deviations {
   /** Takes bodies whose checksum is another, and keeps none. */
   readonly ignoresChecksums?: boolean;
   readonly ignoresIfNoneMatch?: boolean;
+  /** Says of every request with If-None-Match that it does not implement that, as Backblaze B2. */
+  readonly refusesIfNoneMatch?: boolean;
   /** Takes what is to be encrypted and keeps it as it is; or refuses it, or that of uploads in parts alone. */
   readonly encryption?: "ignored" | "ignored for parts" | "refused";
   /** Encrypts with this key, whichever is asked for. */
@@ -71,6 +73,10 @@ export class AmazonLike {
           : "object";
     const name = `${request.method} ${kind}`;
     this.asked.push({ name, headers: request.headers });
+    if (this.#is.refusesIfNoneMatch && request.headers["if-none-match"] !== undefined) {
+      const message = "A header you provided implies functionality that is not implemented";
+      return refuse(response, 501, "NotImplemented", { message });
+    }
     if (kind === "upload" && upload?.key !== key) return refuse(response, 404, "NoSuchUpload");
     switch (name) {
       case "GET bucket":

@@ -50,3 +50,12 @@ test("archives and artifacts alone are stored in the class that was asked for", 
     "s.txt": "STANDARD_IA",
   });
 });
+
+test("a store that refuses If-None-Match is a vault like another", async () => {
+  await using at = await amazonRoom({ refusesIfNoneMatch: true });
+  valueIn(await at.add());
+  valueIn(await at.vault.engagementSetVault({ id: Workroom.ENGAGEMENT, vault: "lake" }));
+  const { id } = await at.room.build("ev");
+  expect(valueIn(await at.vault.packagePush({ package: id })).alreadyStored).toBe(false);
+  expect([...at.amazon.objects.keys()].some((key) => key.endsWith("/seal.json"))).toBe(true);
+});

@@ -175,3 +175,37 @@ test("a store that wants an MD5 is given one from the second body on", async () 
   const puts = at.amazon.asked.filter(({ name }) => name === "PUT object").slice(-1);
   expect(puts[0]?.headers["content-md5"]).toMatch(/==$/);
 });
+
+describe("a store that refuses If-None-Match", () => {
+  const conditions = ({ amazon }: Place) =>
+    amazon.asked.filter(({ headers }) => headers["if-none-match"] !== undefined);
+
+  test("is known by it, is looked at first, and is not sent it again", async () => {
+    await using at = await place({ refusesIfNoneMatch: true });
+    for (const name of ["create only", "create only, multipart"]) {
+      expect(at.health.probes.find((probe) => probe.name === name)).toMatchObject({
+        result: "limited",
+        detail: expect.stringContaining("refuses If-None-Match (NotImplemented)"),
+      });
+    }
+    at.amazon.asked.length = 0;
+    await at.vault.put("small", Buffer.from("first"));
+    expect((await failureOf(at.vault.put("small", Buffer.from("other")))).code).toBe("OBJECT_CONFLICT");
+    const { upload, parts } = await sent(at.vault, randomBytes(PART + 1));
+    expect((await at.vault.completeUpload(upload, parts)).size).toBe(PART + 1);
+    const late = await sent(at.vault, randomBytes(PART + 1));
+    expect((await failureOf(at.vault.completeUpload(late.upload, late.parts))).code).toBe("OBJECT_CONFLICT");
+    expect(at.amazon.objects.get("small")?.bytes.toString()).toBe("first");
+    expect(conditions(at)).toEqual([]);
+  });
+
+  test("can be written to before anything is known of it", async () => {
+    await using at = await place({ refusesIfNoneMatch: true });
+    const vault = createS3Vault(at.store.settings, credentials, null);
+    await vault.put("small", Buffer.from("first"));
+    expect((await failureOf(vault.put("small", Buffer.from("other")))).code).toBe("OBJECT_CONFLICT");
+    const { upload, parts } = await sent(vault, randomBytes(10));
+    expect((await vault.completeUpload(upload, parts)).size).toBe(10);
+    vault.close();
+  });
+});

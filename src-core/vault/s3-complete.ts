@@ -3,6 +3,7 @@ import type { ObjectInfo, StoredPart, UploadRef, Vault } from "../ports.ts";
 import { conflict } from "./conflict.ts";
 import type { S3Capabilities } from "./s3-capabilities.ts";
 import type { StoreClient } from "./s3-client.ts";
+import { createOnly } from "./s3-create-only.ts";
 import { StoreRefusal } from "./s3-failures.ts";
 import { bucketKey } from "./s3-keys.ts";
 import { unreachable } from "./s3-network.ts";
@@ -34,25 +35,27 @@ export function s3Completes(
   const completeUpload: Vault["completeUpload"] = async (upload, parts, signal) => {
     const plan = wholePlan(upload, parts);
     const Key = bucketKey(settings, upload.key);
-    if (!can.createOnlyMultipart) {
+    if (can.createOnlyMultipart !== "honoured") {
       const there = await vault.head(upload.key, signal);
       if (there !== null) return await takenBy(there, upload, plan);
     }
     try {
-      await client.send({
-        operation: "CompleteMultipartUpload",
-        key: upload.key,
-        signal,
-        answerMs: client.limits.completeMs,
-        command: (sdk) =>
-          new sdk.CompleteMultipartUploadCommand({
-            Bucket: settings.bucket,
-            Key,
-            UploadId: upload.uploadId,
-            IfNoneMatch: "*",
-            MultipartUpload: { Parts: plan.map(completedPart) },
-          }),
-      });
+      await createOnly(can.createOnlyMultipart, (condition) =>
+        client.send({
+          operation: "CompleteMultipartUpload",
+          key: upload.key,
+          signal,
+          answerMs: client.limits.completeMs,
+          command: (sdk) =>
+            new sdk.CompleteMultipartUploadCommand({
+              Bucket: settings.bucket,
+              Key,
+              UploadId: upload.uploadId,
+              ...condition,
+              MultipartUpload: { Parts: plan.map(completedPart) },
+            }),
+        }),
+      );
     } catch (error) {
       return await afterUnknown(asFailure(error), upload, plan, signal);
     }

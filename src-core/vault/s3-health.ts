@@ -3,6 +3,7 @@ import type { HealthProbe, VaultHealth } from "../../src-contract/vault-api.ts";
 import { asFailure, FailureError } from "../failing.ts";
 import { probeLockState, probePublicAccess, probeVersioning } from "./s3-bucket-state.ts";
 import type { StoreClient } from "./s3-client.ts";
+import { isNotImplemented } from "./s3-create-only.ts";
 import { StoreRefusal } from "./s3-failures.ts";
 import { rootOf } from "./s3-keys.ts";
 import { ProbeObjects, probeLock } from "./s3-probe-objects.ts";
@@ -188,12 +189,27 @@ async function probeDigest(objects: ProbeObjects): Promise<Found> {
       );
 }
 
+const LOOKS_FIRST =
+  "this device looks first, so that only two devices in the same instant are not kept apart";
+
 async function probeCreateOnly(objects: ProbeObjects): Promise<Found> {
-  return (await isRefused(412, objects.put("whole", Buffer.from("second"), { IfNoneMatch: "*" })))
-    ? ok("the store refuses to replace an object")
-    : limited(
-        "the store would replace an object; this device looks first, so that only two devices in the same instant are not kept apart",
-      );
+  return createOnlyFound(objects.put("whole", Buffer.from("second"), { IfNoneMatch: "*" }), {
+    honoured: "the store refuses to replace an object",
+    ignored: "the store would replace an object",
+  });
+}
+
+/** Of a write under a key that is taken. */
+async function createOnlyFound(
+  work: Promise<unknown>,
+  detail: { readonly honoured: string; readonly ignored: string },
+): Promise<Found> {
+  try {
+    return (await isRefused(412, work)) ? ok(detail.honoured) : limited(`${detail.ignored}; ${LOOKS_FIRST}`);
+  } catch (error) {
+    if (!isNotImplemented(error)) throw error;
+    return limited(`the store refuses If-None-Match (${error.storeCode || error.status}); ${LOOKS_FIRST}`);
+  }
 }
 
 /** A small upload of one part tells of checksums, of ETags and of whether completing may replace. */
@@ -227,11 +243,10 @@ async function probeMultipart(objects: ProbeObjects, bytes: Buffer): Promise<[Na
     const again = await objects.part(second, bytes, checked);
     found.set(
       "create only, multipart",
-      (await isRefused(412, objects.complete(second, again, "*")))
-        ? ok("the store refuses to replace an object by an upload in parts")
-        : limited(
-            "completing an upload would replace an object; this device looks first, so that only two devices in the same instant are not kept apart",
-          ),
+      await createOnlyFound(objects.complete(second, again, "*"), {
+        honoured: "the store refuses to replace an object by an upload in parts",
+        ignored: "completing an upload would replace an object",
+      }),
     );
     return ok("");
   });

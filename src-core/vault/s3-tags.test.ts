@@ -15,8 +15,8 @@ const composite = `${createHash("sha256")
 const object = (more: Partial<ObjectInfo>): ObjectInfo => ({ key: "a", size: 16, version: etag, ...more });
 const knows = (etags: boolean, more: Partial<S3Capabilities> = {}) => ({
   digestOnWrite: true,
-  createOnly: true,
-  createOnlyMultipart: true,
+  createOnly: "honoured" as const,
+  createOnlyMultipart: "honoured" as const,
   checksums: true,
   etag: etags,
   ...more,

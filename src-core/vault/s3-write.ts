@@ -5,6 +5,7 @@ import { conflict } from "./conflict.ts";
 import { refusedBytes } from "./folder-upload.ts";
 import type { S3Capabilities } from "./s3-capabilities.ts";
 import type { StoreClient } from "./s3-client.ts";
+import { createOnly } from "./s3-create-only.ts";
 import { StoreRefusal } from "./s3-failures.ts";
 import { bucketKey } from "./s3-keys.ts";
 import { oddAnswer, unreachable } from "./s3-network.ts";
@@ -54,13 +55,13 @@ export function s3Writes(
       throw refusedBytes(key, { expected: options.sha256, actual: sha256 });
     }
     const Key = bucketKey(settings, key);
-    if (!can.createOnly) {
+    if (can.createOnly !== "honoured") {
       const there = await head(key, signal);
       if (there !== null) return await sameOrConflict(there, bytes, signal);
     }
     try {
       const md5 = async () => createHash("md5").update(bytes).digest("base64");
-      const output = await client.withMd5(md5, (more) =>
+      const send = (more: object) =>
         client.send({
           operation: "PutObject",
           key,
@@ -73,12 +74,13 @@ export function s3Writes(
               Key,
               Body: bytes,
               ContentLength: bytes.length,
-              IfNoneMatch: "*",
               ...more,
               ...(can.checksums ? { ChecksumSHA256: Buffer.from(sha256, "hex").toString("base64") } : {}),
               ...storedAs(settings, options),
             }),
-        }),
+        });
+      const output = await createOnly(can.createOnly, (condition) =>
+        client.withMd5(md5, (more) => send({ ...condition, ...more })),
       );
       if (output.ETag === undefined) throw oddAnswer(where, "an object was taken without an ETag");
       return {
