@@ -28,10 +28,22 @@ test("what is wrong twice in the same way is wrong where it is stored", async ()
   expect(reads()).toBe(2);
 });
 
-test("a connection that damages everything is given up", async () => {
+test("where every reading differs nothing is called damaged, and what was read is named", async () => {
   let reads = 0;
-  expect(await confirmedDigest(async () => `wrong ${reads++}`, "right")).toMatch(/^wrong/);
-  expect(reads).toBeLessThan(6);
+  const failure = await failureOf(
+    confirmedDigest(async () => `wrong ${reads++}`, "right", "Part 2 of a.tar"),
+  );
+  expect(failure).toMatchObject({
+    code: "VAULT_UNREACHABLE",
+    details: { reason: "every reading differs" },
+  });
+  expect(failure.message).toContain("Part 2 of a.tar was read 4 times, each time with other bytes");
+  expect(reads).toBe(4);
+});
+
+test("the last reading still counts: a digest that came before is believed", async () => {
+  expect(await confirmedDigest(answers("x", "y", "z", "y").read, "right")).toBe("y");
+  expect(await confirmedDigest(answers("x", "y", "z", "right").read, "right")).toBe("right");
 });
 
 test("work that found wrong bytes is done again, other failures are not", async () => {
@@ -45,6 +57,10 @@ test("work that found wrong bytes is done again, other failures are not", async 
     }),
   ).toBe("done");
   expect((await failureOf(untilConfirmed(() => Promise.reject(wrong("same"))))).code).toBe("DIGEST_MISMATCH");
+  tries = 0;
+  const other = () => Promise.reject(wrong(`digest ${tries++}`));
+  expect((await failureOf(untilConfirmed(other))).code).toBe("VAULT_UNREACHABLE");
+  expect(tries).toBe(4);
   tries = 0;
   const full = async () => {
     tries++;

@@ -27,7 +27,7 @@ export interface DamagedPart extends PartRange {
 
 /**
  * Reads a stored object part by part, as far as there are digests, and answers with the parts whose SHA-256 is not the expected one, in order.
- * Throws OBJECT_CHANGED when it is replaced while it is read.
+ * Throws OBJECT_CHANGED when it is replaced while it is read, and VAULT_UNREACHABLE when a part comes with other bytes at every reading.
  */
 export async function damagedParts(
   { vault, lanes, retry, signal, meter }: ReadBack,
@@ -59,7 +59,7 @@ export async function damagedParts(
     async (part, stop) => {
       const expected = digests[part.number - 1] as string;
       const read = () => retrying(retry, stop, () => readPart(part, expected, stop));
-      const actual = await confirmedDigest(read, expected);
+      const actual = await confirmedDigest(read, expected, `Part ${part.number} of ${object.key}`);
       if (actual === expected) return;
       meter.add(part.size);
       damaged.push({ ...part, expected, actual });

@@ -200,7 +200,7 @@ export async function pullManifest(
       const whole = { offset: 0, size: object.size };
       const also = (at: number, bytes: Uint8Array) => writeFully(handle, at, bytes);
       const read = () => retrying(retry, signal, () => digestStored(vault, object, whole, { signal, also }));
-      const sha256 = await confirmedDigest(read, seal.manifestSha256);
+      const sha256 = await confirmedDigest(read, seal.manifestSha256, keys.manifest);
       if (sha256 !== seal.manifestSha256) {
         throw fail(
           "DIGEST_MISMATCH",

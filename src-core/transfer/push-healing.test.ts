@@ -371,3 +371,24 @@ test("of two devices that send a lost archive again, the one that comes second e
   expect(pushed).toMatchObject({ alreadyStored: true, stored: { actor: "bob" } });
   expect(storedArchive(folder.path).equals(archiveBytes())).toBe(true);
 });
+
+test("what comes back with other bytes at every reading is not called damaged: nothing is taken away, and the next run goes on", async () => {
+  const real = vaultOf(folder.path);
+  let readings = 0;
+  const vault = withMethod(real, "readRange", (readRange) => (object, offset, size, consume, signal) => {
+    const garble = async (at: number, bytes: Uint8Array) => {
+      const garbled = Buffer.from(bytes);
+      if (at === 0) garbled.writeUInt32LE(++readings);
+      await consume(at, garbled);
+    };
+    return readRange(object, offset, size, object.key === KEYS.archive ? garble : consume, signal);
+  });
+  const failure = await failureOf(push(vault));
+  expect(failure.code).toBe("VAULT_UNREACHABLE");
+  expect(failure.message).toMatch(/Part \d of .*site-a\.tar was read 4 times/);
+  expect(storedArchive(folder.path).equals(archiveBytes())).toBe(true);
+  const { vault: sound, sent } = watched(real);
+  expect((await push(sound)).method).toBe("read back");
+  expect(sent).toEqual([]);
+  expect(vaultFiles(folder.path)).toEqual(STORED_FILES);
+});

@@ -177,7 +177,7 @@ async function receiveParts(
     const { number, size } = part;
     const expected = seal.parts[number - 1];
     const read = () => retrying(retry, stop, () => receiveOnce(part, stop));
-    const actual = await confirmedDigest(read, expected);
+    const actual = await confirmedDigest(read, expected, `Part ${number} of ${object.key}`);
     if (actual !== expected) {
       throw fail(
         "DIGEST_MISMATCH",

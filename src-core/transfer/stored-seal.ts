@@ -5,6 +5,7 @@ import { asFailure, fail } from "../failing.ts";
 import { MAX_SEAL_BYTES, packageDigest, parseSeal } from "../package/seal-file.ts";
 import type { ObjectInfo, Vault } from "../ports.ts";
 import { keysOfSeal, type PackageKeys } from "../vault/vault-keys.ts";
+import { confirmedDigest } from "./confirmed-digest.ts";
 
 export interface StoredSeal {
   readonly seal: Seal;
@@ -81,7 +82,6 @@ export async function readListed(
 
 /** An ETag that is the MD5 of an object put in one request (RFC 1321); encrypted objects have ETags that only look like it. */
 const MD5_ETAG = /^[0-9a-f]{32}$/;
-const MOST_READS = 4;
 
 /** Where the vault names an MD5 that the bytes do not have, they are believed once they came the same twice: a connection damages them at random. */
 async function readConfirmed(
@@ -89,15 +89,15 @@ async function readConfirmed(
   info: ObjectInfo,
   signal: CancelSignal | undefined,
 ): Promise<Uint8Array> {
-  let last: Uint8Array | null = null;
-  for (let reads = 1; ; reads++) {
-    const bytes = new Uint8Array(info.size);
+  let bytes = new Uint8Array(info.size);
+  const read = async () => {
+    bytes = new Uint8Array(info.size);
     await vault.getRange(info, 0, bytes, signal);
-    if (!MD5_ETAG.test(info.version) || createHash("md5").update(bytes).digest("hex") === info.version)
-      return bytes;
-    if ((last !== null && Buffer.compare(last, bytes) === 0) || reads === MOST_READS) return bytes;
-    last = bytes;
-  }
+    return createHash("md5").update(bytes).digest("hex");
+  };
+  if (MD5_ETAG.test(info.version)) await confirmedDigest(read, info.version, info.key);
+  else await vault.getRange(info, 0, bytes, signal);
+  return bytes;
 }
 
 function readSeal(bytes: Uint8Array, invalid: (why: string) => Error): Seal {

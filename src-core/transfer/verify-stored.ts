@@ -134,6 +134,7 @@ class Look {
                 digestStored(this.#vault, object, { offset: 0, size: object.size }, { signal }),
               ),
             expected,
+            path,
           );
     if (actual === expected) return { findings: [], sound: object };
     const message = "manifest.json in the vault is not the sealed one.";
