@@ -19,6 +19,8 @@ export interface Deviations {
   readonly encryption?: "ignored" | "ignored for parts" | "refused";
   /** Encrypts with this key, whichever is asked for. */
   readonly kmsKey?: string;
+  /** An access key id with which one may only read. */
+  readonly reader?: string;
   /** ETags are random, as with a KMS key. */
   readonly opaqueEtags?: boolean;
   /** Refuses bodies without MD5 or checksum, as under an object lock. */
@@ -73,6 +75,9 @@ export class AmazonLike {
           : "object";
     const name = `${request.method} ${kind}`;
     this.asked.push({ name, headers: request.headers });
+    const { authorization = "" } = request.headers;
+    const mayRead = this.#is.reader !== undefined && authorization.includes(`Credential=${this.#is.reader}/`);
+    if (mayRead && !/^(GET|HEAD) /.test(name)) return refuse(response, 403, "AccessDenied");
     if (this.#is.refusesIfNoneMatch && request.headers["if-none-match"] !== undefined) {
       const message = "A header you provided implies functionality that is not implemented";
       return refuse(response, 501, "NotImplemented", { message });

@@ -11,6 +11,8 @@ export interface AmazonRoom extends AsyncDisposable {
   readonly store: FakeStore;
   readonly room: Workroom;
   readonly vault: OpenedVault;
+  /** The same state folder with another key. */
+  as(accessKeyId: string): Promise<OpenedVault>;
   /** Adds the whole bucket as vault `lake`. */
   add(more?: Partial<Request<"vaultAddS3">>): Promise<Outcome<VaultSummary>>;
 }
@@ -19,15 +21,21 @@ export async function amazonRoom(deviations: Deviations = {}): Promise<AmazonRoo
   const amazon = new AmazonLike(deviations);
   const store = await fakeStore((request, response) => amazon.answer(request, response));
   const room = await Workroom.withEvidence();
-  const env = { AWS_ACCESS_KEY_ID: "AKID", AWS_SECRET_ACCESS_KEY: "secret" };
-  const vault = valueIn(await openVault({ home: room.home, env }));
+  const opened: OpenedVault[] = [];
+  const as = async (accessKeyId: string) => {
+    const env = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: "secret" };
+    const vault = valueIn(await openVault({ home: room.home, env }));
+    opened.push(vault);
+    return vault;
+  };
+  const vault = await as("AKID");
   const { bucket, endpoint } = store.settings;
   return {
-    ...{ amazon, store, room, vault },
+    ...{ amazon, store, room, vault, as },
     add: (more = {}) =>
       vault.vaultAddS3({ name: "lake", bucket, endpoint: endpoint ?? "", credentials: "env", ...more }),
     async [Symbol.asyncDispose]() {
-      await vault.close();
+      for (const one of opened) await one.close();
       await room.close();
       await store[Symbol.asyncDispose]();
     },

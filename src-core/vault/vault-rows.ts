@@ -1,4 +1,4 @@
-import type { VaultHealth, VaultSummary } from "../../src-contract/vault-api.ts";
+import type { HealthProbe, VaultHealth, VaultSummary } from "../../src-contract/vault-api.ts";
 import type { Core } from "../core.ts";
 import {
   type CredentialSource,
@@ -132,11 +132,29 @@ export function insertVault(core: Core, row: VaultRow): void {
     .immediate();
 }
 
-/** Keeps what a probe found. */
+/** Keeps what a probe found. What it could not find out stays as an earlier one found it: a row is of one place, whoever looks at it. */
 export function saveHealth(core: Core, name: string, health: VaultHealth): void {
   core.ledger
-    .prepare("UPDATE vaults SET health = ?, probed = ? WHERE name = ?")
-    .run(JSON.stringify(health), rfc3339FromMs(core.clock.now()), name);
+    .transaction(() => {
+      const known = withKnown(health, vaultRow(core, name).health);
+      core.ledger
+        .prepare("UPDATE vaults SET health = ?, probed = ? WHERE name = ?")
+        .run(JSON.stringify(known), rfc3339FromMs(core.clock.now()), name);
+    })
+    .immediate();
+}
+
+function withKnown(health: VaultHealth, before: VaultHealth | null): VaultHealth {
+  const open = (name: HealthProbe["name"]) =>
+    health.probes.every((probe) => probe.name !== name || probe.result === "unknown");
+  const kept = (before?.probes ?? []).filter(({ name, result }) => result !== "unknown" && open(name));
+  const byName = new Map([...health.probes, ...kept].map((probe) => [probe.name, probe]));
+  return {
+    ...health,
+    // A setting that the store was seen not to follow still makes it unfit.
+    fit: health.fit && kept.every(({ result }) => result !== "failed"),
+    probes: [...byName.values()],
+  };
 }
 
 /** Replaces where an S3 vault's credentials come from, and what was found with them. Answers with the account in the keychain that nothing refers to now. */
