@@ -185,6 +185,13 @@ function answered(
       ...retryAfter(exchange),
     });
   }
+  if (status === 403 && operation === "DeleteObjectVersion" && /object lock/i.test(words)) {
+    return refuse(
+      "PERMISSION_MISSING",
+      `${key ?? "An object"} in ${where} is locked: it can be deleted once its lock has ended.`,
+      "Wait for that; a lock of mode GOVERNANCE may be passed over by whoever has s3:BypassGovernanceRetention.",
+    );
+  }
   if (status === 403 && !NO_PERMISSION_MATTER.has(code)) return permissionMissing(asked, words, details);
   return refuse(
     "STORE_REFUSED",

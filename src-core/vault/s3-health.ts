@@ -275,8 +275,10 @@ async function removeProbes(
 ): Promise<{ readonly found: Found; readonly lockHeld: boolean }> {
   try {
     const { left, lockHeld } = await objects.remove();
-    const stay = left.map(({ key, why }) => `${key} stays in the bucket (${why})`);
-    return { found: left.length === 0 ? ok("objects can be deleted") : limited(stay.join("; ")), lockHeld };
+    if (left.length === 0) return { found: ok("objects can be deleted"), lockHeld };
+    const stay = left.map(({ key, why }) => `${key} stays in the bucket (${why})`).join("; ");
+    const asItShould = left.every(({ locked }) => locked);
+    return { found: asItShould ? ok(`the lock keeps what is stored; so ${stay}`) : limited(stay), lockHeld };
   } catch (error) {
     if (error instanceof FailureError)
       return { found: unknown(`the probe's objects may stay: ${said(error)}`), lockHeld: true };

@@ -22,6 +22,8 @@ export const OPERATIONS = {
   ListObjectsV2: { permission: "s3:ListBucket", on: "bucket" },
   DeleteObject: { permission: "s3:DeleteObject", on: "objects" },
   DeleteObjectVersion: { permission: "s3:DeleteObjectVersion", on: "objects" },
+  /** Under a lock of mode GOVERNANCE. */
+  DeleteLockedVersion: { permission: "s3:BypassGovernanceRetention", on: "objects" },
   PutObjectRetention: { permission: "s3:PutObjectRetention", on: "objects" },
   GetBucketVersioning: { permission: "s3:GetBucketVersioning", on: "bucket" },
   GetObjectLockConfiguration: { permission: "s3:GetBucketObjectLockConfiguration", on: "bucket" },

@@ -3,6 +3,7 @@ import type { UploadRef } from "../ports.ts";
 import type { StoreClient } from "./s3-client.ts";
 import { StoreRefusal } from "./s3-failures.ts";
 import { bucketKey } from "./s3-keys.ts";
+import { OPERATIONS } from "./s3-operations.ts";
 import type { KeptAs } from "./s3-probe-settings.ts";
 import type { S3Settings } from "./s3-settings.ts";
 import { isGone } from "./s3-upload.ts";
@@ -25,6 +26,8 @@ export function probeLock(): ProbeLock {
 interface Leftover {
   readonly key: string;
   readonly why: string;
+  /** The lock alone keeps it. */
+  readonly locked: boolean;
 }
 
 /** The objects and uploads that one health check makes, under a name of its own, and takes away again. */
@@ -200,7 +203,7 @@ export class ProbeObjects {
           command: (sdk) => new sdk.AbortMultipartUploadCommand({ ...this.#at(key), UploadId: uploadId }),
         }),
       );
-      if (why !== null) left.push({ key: `the upload of ${key}`, why });
+      if (why !== null) left.push({ key: `the upload of ${key}`, why: said(why), locked: false });
     }
     for (const { key, versionId } of this.#made.values()) {
       const refused = await refusalOf(this.#delete(key, versionId, false));
@@ -208,7 +211,8 @@ export class ProbeObjects {
       lockHeld ||= this.lock.ObjectLockMode !== undefined;
       const why = lockHeld ? await refusalOf(this.#delete(key, versionId, true)) : refused;
       if (why === null) continue;
-      left.push({ key, why });
+      const locked = lockHeld && why.failure.details?.permission === BYPASS;
+      left.push({ key, why: said(why), locked });
       // At least no listing shows it.
       if (versionId !== undefined) await refusalOf(this.#delete(key, undefined, false));
     }
@@ -217,7 +221,11 @@ export class ProbeObjects {
 
   async #delete(key: string, versionId: string | undefined, bypass: boolean): Promise<void> {
     await this.#client.send({
-      operation: versionId === undefined ? "DeleteObject" : "DeleteObjectVersion",
+      operation: bypass
+        ? "DeleteLockedVersion"
+        : versionId === undefined
+          ? "DeleteObject"
+          : "DeleteObjectVersion",
       key,
       command: (sdk) =>
         new sdk.DeleteObjectCommand({
@@ -252,14 +260,21 @@ export class ProbeObjects {
   }
 }
 
-/** What the store said when it refused, without the full stop; null when it did not, or when there was nothing. Failures of the way there are thrown. */
-async function refusalOf(work: Promise<unknown>): Promise<string | null> {
+const BYPASS = OPERATIONS.DeleteLockedVersion.permission;
+
+/** Without the full stop. */
+function said({ message }: StoreRefusal): string {
+  return message.replace(/\.$/, "");
+}
+
+/** How the store refused; null when it did not, or when there was nothing. Failures of the way there are thrown. */
+async function refusalOf(work: Promise<unknown>): Promise<StoreRefusal | null> {
   try {
     await work;
     return null;
   } catch (error) {
     if (error instanceof StoreRefusal && isGone(error)) return null;
-    if (error instanceof StoreRefusal) return error.message.replace(/\.$/, "");
+    if (error instanceof StoreRefusal) return error;
     throw error;
   }
 }
