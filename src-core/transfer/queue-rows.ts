@@ -206,6 +206,11 @@ export function notePaused(db: Db, id: string): void {
   db.prepare("UPDATE transfers SET paused = 1, wish = NULL, retry_at = NULL WHERE id = ?").run(id);
 }
 
+/** That a transfer which somebody runs is to be paused holds no more. */
+export function noteWanted(db: Db, id: string): void {
+  db.prepare("UPDATE transfers SET paused = 0, wish = NULL WHERE id = ?").run(id);
+}
+
 /** When a transfer is tried again, milliseconds since the epoch, unless somebody runs it already; `fresh`: as if nothing had stopped it. */
 export function noteNextTry(db: Db, id: string, retryAt: number, fresh: boolean): void {
   db.prepare(

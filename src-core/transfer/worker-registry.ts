@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import type { WorkerSummary } from "../../src-contract/transfers.ts";
 import type { Core } from "../core.ts";
 import { asFailure, fail } from "../failing.ts";
 import { rfc3339FromMs } from "../package/times.ts";
-import { BEAT_MS, isAlive, leaseHolderSchema, thisProcess } from "./lease-holder.ts";
+import { BEAT_MS, isAlive, type LeaseHolder, leaseHolderSchema, thisProcess } from "./lease-holder.ts";
 
 interface Row {
   readonly id: string;
@@ -26,6 +27,13 @@ export function liveWorkers(core: Pick<Core, "ledger" | "clock">): readonly Work
     const { pid, machine } = leaseHolderSchema.parse(JSON.parse(holder));
     return { kind, pid, machine, started: rfc3339FromMs(started) };
   });
+}
+
+/** Whether the process that runs a transfer is one of them: what it puts down it takes up again, or the next one does. */
+export function isWorker(core: Pick<Core, "ledger" | "clock">, runner: LeaseHolder): boolean {
+  return liveRows(core).some(({ holder }) =>
+    isDeepStrictEqual(leaseHolderSchema.parse(JSON.parse(holder)), runner),
+  );
 }
 
 function liveRows({ ledger, clock }: Pick<Core, "ledger" | "clock">): readonly Row[] {
