@@ -19,13 +19,14 @@ const OF_OTHERS = new Set<Failure["code"]>(["BUSY", "TRANSFER_PAUSED"]);
 
 export interface SentPackages {
   readonly sent: number;
-  /** What could not be sent until somebody has seen to it. */
+  /** What could not be sent: until somebody has seen to it, or for a fault that may be the package's own. */
   readonly problems: readonly VaultProblem[];
 }
 
 /**
  * Sends what is queued for an engagement's vault, each package once, as a command does for which somebody waits; what is paused or already runs is left.
- * Throws what time can heal, such as VAULT_UNREACHABLE, and CANCELLED: all that was not sent stays queued.
+ * Throws what no package would fare better with, such as VAULT_UNREACHABLE, and CANCELLED: all that was not sent stays queued. IO_ERROR is none of these:
+ * it may be of the disk of one package's evidence, and where it is of the vault, whoever looks at that next meets it too.
  */
 export async function sendQueued(
   core: Core,
@@ -51,7 +52,8 @@ export async function sendQueued(
         sent++;
       } catch (error) {
         const { failure } = asFailure(error);
-        if (failure.code === "CANCELLED" || canHeal(failure)) throw error;
+        if (failure.code === "CANCELLED" && signal?.aborted !== true) return;
+        if (failure.code === "CANCELLED" || (canHeal(failure) && failure.code !== "IO_ERROR")) throw error;
         if (!OF_OTHERS.has(failure.code)) problems.push({ packageId: row.package_id, failure });
       }
     };

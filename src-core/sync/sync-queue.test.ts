@@ -1,6 +1,8 @@
-import { rmSync, writeFileSync } from "node:fs";
+import fs, { rmSync, writeFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { failureIn, valueIn } from "../testing/workroom.ts";
 import { TwoDevices } from "./sync-fixtures.ts";
 
@@ -47,6 +49,47 @@ test("what is paused is left; what cannot be sent until somebody sees to it is t
   }
   expect((await waiting()).map((transfer) => transfer.package).sort()).toEqual([paused, changed].sort());
   expect((await two.sync()).added).toEqual([sound]);
+});
+
+/** Opening what ends like this meets a faulty disk, until the answered function is called. */
+function faultyDisk(end: string): () => void {
+  const { open } = fs.promises;
+  const spy = vi.spyOn(fs.promises, "open").mockImplementation(async (path, ...more) => {
+    if (String(path).endsWith(end)) throw Object.assign(new Error("a fault of the test"), { code: "EIO" });
+    return open(path, ...more);
+  });
+  syncBuiltinESMExports();
+  return () => {
+    spy.mockRestore();
+    syncBuiltinESMExports();
+  };
+}
+
+test("the disk of one package's evidence is at fault: that is told, and all else is synced", async () => {
+  two.room.write("ev/faulty.img", "bytes");
+  const faulty = await queued("faulty", { mode: "reference" });
+  const sound = await queued("sound");
+  const mend = faultyDisk("faulty.img");
+  try {
+    const synced = await two.sync(two.room.vault);
+    expect(synced).toMatchObject({ sent: 1, stored: 1, failure: null, warnings: [{ code: "IO_ERROR" }] });
+    expect(synced.warnings[0]?.details).toMatchObject({ package: faulty });
+  } finally {
+    mend();
+  }
+  expect((await two.sync()).added).toEqual([sound]);
+  expect(await waiting()).toMatchObject([{ package: faulty, state: "queued", cause: { code: "IO_ERROR" } }]);
+  expect(await two.sync(two.room.vault)).toMatchObject({ sent: 1, stored: 2, problems: 0, warnings: [] });
+});
+
+test("what is cancelled while it is sent does not end the sync", async () => {
+  two.room.write("ev/large.img", Buffer.alloc(4_000_000, 7));
+  const cancelled = await queued("cancelled");
+  valueIn(await two.room.vault.transfersSetLimit({ bytesPerSecond: 128 * 1024 }));
+  const syncing = two.sync(two.room.vault);
+  while ((await waiting())[0]?.process === null) await delay(20);
+  valueIn(await two.room.vault.transferCancel({ transfer: await transferOf(cancelled) }));
+  expect(await syncing).toMatchObject({ sent: 0, stored: 0, problems: 0, failure: null });
 });
 
 test("offline, all stays queued, and the next sync sends it", async () => {
