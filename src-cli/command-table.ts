@@ -161,6 +161,11 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   { words: "vault list", summary: "List all vaults", load: () => import("./commands/vault-list.ts") },
   {
+    words: "vault show",
+    summary: "Show all that is known of a vault, without asking it",
+    load: () => import("./commands/vault-show.ts"),
+  },
+  {
     words: "vault health",
     summary: "Try out what a vault can do",
     load: () => import("./commands/vault-health.ts"),

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { VaultDetail } from "../src-contract/vault-api.ts";
 import { fakeVault, strongroom } from "./run-fixtures.ts";
 
 const SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
@@ -161,4 +162,36 @@ test("--credentials stands before or after any command, and help is found in spi
   }
   const { out } = await strongroom(words("--credentials env help vault list"));
   expect(out).toContain("Usage: strongroom vault list");
+});
+
+test("vault show tells how objects are stored and what was found, in text and as data", async () => {
+  const value: VaultDetail = {
+    ...lake,
+    store: {
+      ...{ bucket: "evidence", endpoint: "https://s3.example.org", region: "eu-central-1", prefix: "2026" },
+      ...{ pathStyle: true, storageClass: "STANDARD_IA", encryption: "aws:kms", kmsKey: "arn:1" },
+    },
+    health: {
+      ...{ fit: true, freeBytes: null, maxFileBytes: null, caseSensitive: true },
+      probes: [{ name: "create only", result: "limited", detail: "the store refuses If-None-Match" }],
+    },
+    probed: "2026-11-21T10:00:00Z",
+  };
+  const vault = fakeVault({ vaultShow: async () => ({ ok: true, value }) });
+  const { out } = await strongroom(words("vault show lake"), { vault });
+  for (const line of [
+    /^lake$/m,
+    /^ {2}Bucket +s3:\/\/evidence\/2026/m,
+    /^ {2}Region +eu-central-1$/m,
+    /^ {2}Storage class +STANDARD_IA, for archives and artifacts$/m,
+    /^ {2}Encryption +aws:kms$/m,
+    /^ {2}KMS key +arn:1$/m,
+    /^ {2}Credentials +keychain \(AKIA1\)$/m,
+    /^ {2}Last probed +2026-11-21/m,
+    /^ {2}create only +limited +the store refuses If-None-Match$/m,
+  ]) {
+    expect(out).toMatch(line);
+  }
+  const json = await strongroom(words("vault show lake --json"), { vault });
+  expect(JSON.parse(json.out)).toEqual({ ok: true, value });
 });

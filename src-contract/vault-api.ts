@@ -172,12 +172,19 @@ export const requestSchemas = {
       .regex(/^[A-Z0-9_]{1,64}$/, "use a storage class such as STANDARD_IA")
       .optional(),
     encryption: z.enum(["none", "AES256", "aws:kms"]).default("none"),
-    kmsKey: z.string().min(1, EMPTY).max(2048, atMost(2048)).optional(),
+    kmsKey: z
+      .string()
+      .min(1, EMPTY)
+      .max(2048, atMost(2048))
+      .regex(/^[!-~]*$/, "use the key's id, ARN or alias: letters, digits and signs of ASCII, no spaces or line breaks")
+      .optional(),
     ...credentialFields,
   }),
   /** Replaces a vault's credentials, such as an expired session token. */
   vaultSetCredentials: z.strictObject({ name: vaultNameSchema, ...credentialFields }),
   vaultList: z.strictObject({}),
+  /** What is known on this device; the vault itself is not asked. */
+  vaultShow: z.strictObject({ name: vaultNameSchema }),
   vaultHealth: z.strictObject({ name: vaultNameSchema }),
   /** One engagement, or all that have a vault. */
   sync: z.strictObject({ engagement: engagementIdSchema.optional() }),
@@ -335,6 +342,30 @@ export interface VaultHealth {
   readonly probes: readonly HealthProbe[];
 }
 
+/** Where an S3 vault is, and how objects are stored in it. */
+export interface StoreSettings {
+  readonly bucket: string;
+  /** Null for Amazon's own. */
+  readonly endpoint: string | null;
+  readonly region: string;
+  readonly prefix: string | null;
+  /** The bucket in the path instead of the host name. */
+  readonly pathStyle: boolean;
+  /** Of archives and artifacts; null for the store's own. */
+  readonly storageClass: string | null;
+  readonly encryption: "none" | "AES256" | "aws:kms";
+  readonly kmsKey: string | null;
+}
+
+export interface VaultDetail extends VaultSummary {
+  /** Null for a folder. */
+  readonly store: StoreSettings | null;
+  /** What is kept of the health checks, by which work with the vault goes; null where there was none. */
+  readonly health: VaultHealth | null;
+  /** When the last one was, RFC 3339, UTC. */
+  readonly probed: string | null;
+}
+
 /** What a sync did for one engagement. */
 export interface SyncedEngagement {
   readonly engagement: string;
@@ -389,6 +420,7 @@ export interface VaultApi extends TransferApi, ArtifactApi {
   vaultAddS3(request: Request<"vaultAddS3">): Promise<Outcome<VaultSummary>>;
   vaultSetCredentials(request: Request<"vaultSetCredentials">): Promise<Outcome<VaultSummary>>;
   vaultList(request: Request<"vaultList">): Promise<Outcome<readonly VaultSummary[]>>;
+  vaultShow(request: Request<"vaultShow">): Promise<Outcome<VaultDetail>>;
   vaultHealth(request: Request<"vaultHealth">): Promise<Outcome<VaultHealth>>;
   /** Fails only when no engagement at all could be synced. */
   sync(request: Request<"sync">, options?: CallOptions): Promise<Outcome<SyncResult>>;

@@ -34,6 +34,7 @@ import { programVersion, withRecords } from "./package/package-store.ts";
 import { throttled } from "./throttle.ts";
 import { OpenedStores } from "./vault/opened-stores.ts";
 import { addFolderVault, listVaults, probeVault } from "./vault/vault-registry.ts";
+import { vaultDetail } from "./vault/vault-rows.ts";
 
 /** Opens the core in this state folder and settles what a killed process left behind. Throws what `openVault` answers. */
 export async function openCalls(folder: string, options: OpenOptions): Promise<OpenedVault> {
@@ -196,6 +197,7 @@ function calls(core: Core): OpenedVault {
       return setVaultCredentials(core, request, warn);
     }),
     vaultList: method(core, "vaultList", () => listVaults(core)),
+    vaultShow: method(core, "vaultShow", ({ name }) => vaultDetail(core, name)),
     vaultHealth: method(core, "vaultHealth", ({ name }) => probeVault(core, name)),
     sync: method(core, "sync", async (request, options, warn) => {
       const { syncVaults } = await import("./sync/sync-vaults.ts");

@@ -1,27 +1,11 @@
 import type { Command } from "commander";
-import type { HealthProbe, VaultHealth } from "../../src-contract/vault-api.ts";
+import type { VaultHealth } from "../../src-contract/vault-api.ts";
 import { examples } from "../help-text.ts";
 import { sizeText } from "../human-text.ts";
 import type { Paint } from "../paint.ts";
+import { probesText } from "../probe-text.ts";
 import type { Session } from "../session.ts";
-import { visible } from "../terminal-text.ts";
-import { fields, table, wrapped } from "../text-layout.ts";
-
-/** What is left of 80 columns beside the longest name and result. */
-const DETAIL_COLUMNS = 45;
-
-type ProbeLine = readonly [name: string, result: string, detail: string];
-
-const PROBE_COLUMNS = [
-  { heading: "  PROBE", cell: ([name]: ProbeLine) => `  ${name}` },
-  { heading: "RESULT", cell: ([, result]: ProbeLine) => result },
-  { heading: "DETAIL", cell: ([, , detail]: ProbeLine) => detail },
-];
-
-function probeLines({ name, result, detail }: HealthProbe): readonly ProbeLine[] {
-  const [first = "", ...more] = wrapped(visible(detail), DETAIL_COLUMNS);
-  return [[name, result, first], ...more.map((line) => ["", "", line] as const)];
-}
+import { fields } from "../text-layout.ts";
 
 function healthText(health: VaultHealth, paint: Paint): string {
   const verdict = health.fit ? paint("good", "FIT") : paint("bad", "NOT FIT");
@@ -29,8 +13,7 @@ function healthText(health: VaultHealth, paint: Paint): string {
     ["Free space", health.freeBytes === null ? "not told" : sizeText(health.freeBytes)],
     ["Largest file", health.maxFileBytes === null ? "no known limit" : sizeText(health.maxFileBytes)],
   ]);
-  const lines = health.probes.flatMap(probeLines);
-  return `${verdict}\n\n${summary}\n${table(lines, PROBE_COLUMNS, "  Nothing was probed.")}`;
+  return `${verdict}\n\n${summary}\n${probesText(health.probes)}`;
 }
 
 export function define(command: Command, session: Session): void {

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import type { VaultHealth } from "../../src-contract/vault-api.ts";
 import { openDatabase } from "../catalog/database.ts";
 import { ledgerMigrations } from "../catalog/ledger-migrations/index.ts";
-import { valueIn } from "../testing/workroom.ts";
+import { failureIn, valueIn } from "../testing/workroom.ts";
 import { type AmazonRoom, amazonRoom } from "./amazon-room-fixtures.ts";
 
 /** Results of the probes that the ledger keeps of the only vault. */
@@ -44,4 +44,27 @@ test("what only a reader has looked at becomes known by the first writer", async
   expect(keptOf(at)).toMatchObject({ writable: "limited", etag: "unknown" });
   valueIn(await at.vault.vaultHealth({ name: "lake" }));
   expect(keptOf(at)).toMatchObject({ writable: "ok", ...BY_WRITING, checksums: "limited" });
+});
+
+test("what is kept of a vault is shown without asking its store", async () => {
+  await using at = await amazonRoom();
+  valueIn(await at.add({ encryption: "AES256", storageClass: "STANDARD_IA", region: "eu-central-1" }));
+  const before = at.amazon.asked.length;
+  const shown = valueIn(await at.vault.vaultShow({ name: "lake" }));
+  expect(at.amazon.asked.length).toBe(before);
+  expect(shown).toMatchObject({
+    ...{ name: "lake", kind: "s3", credentials: "environment" },
+    store: { bucket: "bucket", region: "eu-central-1", storageClass: "STANDARD_IA", encryption: "AES256" },
+    probed: expect.stringMatching(/^20\d\d-/),
+  });
+  expect(shown.health?.probes).toContainEqual({
+    name: "encryption",
+    result: "ok",
+    detail: "the store says that it encrypts objects: AES256",
+  });
+  valueIn(await at.vault.vaultAddFolder({ name: "stick", path: at.room.path("ev") }));
+  expect(valueIn(await at.vault.vaultShow({ name: "stick" }))).toMatchObject({
+    ...{ kind: "folder", store: null, health: { fit: true } },
+  });
+  expect(failureIn(await at.vault.vaultShow({ name: "none" })).code).toBe("VAULT_NOT_FOUND");
 });

@@ -1,4 +1,10 @@
-import type { HealthProbe, VaultHealth, VaultSummary } from "../../src-contract/vault-api.ts";
+import type {
+  HealthProbe,
+  StoreSettings,
+  VaultDetail,
+  VaultHealth,
+  VaultSummary,
+} from "../../src-contract/vault-api.ts";
 import type { Core } from "../core.ts";
 import {
   type CredentialSource,
@@ -85,6 +91,25 @@ export function vaultRow(core: Core, name: string): VaultRow {
 export function summaryOf(row: VaultRow): VaultSummary {
   const { name, kind, location } = row;
   return { name, kind, location, credentials: row.kind === "s3" ? sourceText(row.credentials) : null };
+}
+
+/** All that this device knows of a vault. Throws VAULT_NOT_FOUND. */
+export function vaultDetail(core: Core, name: string): VaultDetail {
+  const row = vaultRow(core, name);
+  const looked = core.ledger
+    .prepare<[string], { probed: string | null }>("SELECT probed FROM vaults WHERE name = ?")
+    .get(name);
+  return {
+    ...summaryOf(row),
+    store: row.kind === "s3" ? storeSettings(row.settings) : null,
+    health: row.health,
+    probed: looked?.probed ?? null,
+  };
+}
+
+function storeSettings(settings: S3Settings): StoreSettings {
+  const { bucket, endpoint, region, prefix, pathStyle, storageClass, encryption, kmsKey } = settings;
+  return { bucket, endpoint, region, prefix, pathStyle, storageClass, encryption, kmsKey };
 }
 
 /** Throws VAULT_EXISTS when the name is taken, or the bucket and prefix are a vault under another one. */
