@@ -19,17 +19,34 @@ export function readyName(as: "bag" | "tar"): string {
   return `ready-${as}`;
 }
 
+/** How folders begin in which things are gathered. */
+const GATHERED = "gathered-";
+
 /**
  * Gathers what was fetched, or unpacked from it, under the name `ready`, which it gets in one step. From then on a process that is killed
  * while it gives the entries their places is followed by one that goes on with those that are left.
  */
 export async function makeReady(scratch: string, ready: string, entries: readonly string[]): Promise<void> {
-  const gathered = await mkdtemp(join(scratch, "gathered-"));
+  const gathered = await mkdtemp(join(scratch, GATHERED));
   // The seal first: without it nothing here counts as fetched.
   for (const entry of entries.toSorted(sealFirst)) await rename(entry, join(gathered, basename(entry)));
   await syncFolder(gathered);
   await rename(gathered, join(scratch, ready));
   await syncFolder(scratch);
+}
+
+/**
+ * Puts back what a process had gathered that was killed before it was ready, so that it is not fetched again: of the entries those that are named, the
+ * seal last. Others were unpacked from them, and go.
+ */
+export async function putBack(scratch: string, fetched: readonly string[]): Promise<void> {
+  for (const folder of (await readdir(scratch)).filter((name) => name.startsWith(GATHERED))) {
+    const gathered = join(scratch, folder);
+    const entries = (await readdir(gathered)).filter((entry) => fetched.includes(entry));
+    for (const entry of entries.sort(sealFirst).reverse())
+      await rename(join(gathered, entry), join(scratch, entry));
+    await removeFolder(gathered);
+  }
 }
 
 function sealFirst(a: string, b: string): number {

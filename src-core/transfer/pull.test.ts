@@ -1,4 +1,13 @@
-import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -43,6 +52,16 @@ async function inVault(): Promise<string> {
 
 let vaultFolder: string;
 
+/** Whoever fetches from the vault after this finds nothing right. */
+function ruinVault(): void {
+  const archives = filesBelow(vaultFolder).filter((name) => name.endsWith(".tar"));
+  expect(archives).toHaveLength(1);
+  for (const name of archives) {
+    const file = join(vaultFolder, name);
+    writeFileSync(file, Buffer.alloc(statSync(file).size));
+  }
+}
+
 /** Runs something once all of the archive has come. */
 const whenReceived = (work: () => void) => ({
   onProgress: ({ phase, done, total }: Progress) => {
@@ -64,6 +83,27 @@ test("a file that took the place meanwhile is never taken for what was pulled", 
   expect(valueIn(await pull()).path).toBe(foreign);
 });
 
+test.each(["tar", "bag"] as const)(
+  "what a killed process was just gathering is not fetched again: %s",
+  async (as) => {
+    const id = await inVault();
+    const to = room.path("to");
+    const pull = (form: "tar" | "bag") => room.vault.packagePull({ package: id, to, as: form });
+    valueIn(await pull("tar"));
+    const gathered = join(to, `.strongroom-pull-${id}`, "gathered-x");
+    mkdirSync(join(gathered, "site-a"), { recursive: true });
+    writeFileSync(join(gathered, "site-a", "half"), "a bag that was unpacked");
+    for (const name of readdirSync(to))
+      if (!name.startsWith(".")) renameSync(join(to, name), join(gathered, name));
+    ruinVault();
+    const { path } = valueIn(await pull(as));
+    expect(valueIn(await room.vault.verify({ target: path, full: true })).verdict).toBe("valid");
+    expect(readdirSync(to).sort()).toEqual(
+      [as === "tar" ? "site-a.tar" : "site-a", "site-a.seal.json"].sort(),
+    );
+  },
+);
+
 test("room for the bag is asked for before anything is fetched; when it goes while the archive comes, the archive is kept", async ({
   skip,
 }) => {
@@ -82,13 +122,7 @@ test("room for the bag is asked for before anything is fetched; when it goes whi
   const filling = whenReceived(() => writeFileSync(filler, Buffer.alloc(3_000_000)));
   expect(failureIn(await pull(filling)).code).toBe("DISK_FULL");
   rmSync(filler);
-  const archives = filesBelow(vaultFolder).filter((name) => name.endsWith(".tar"));
-  expect(archives).toHaveLength(1);
-  // Whoever fetched again would find nothing right.
-  for (const name of archives) {
-    const file = join(vaultFolder, name);
-    writeFileSync(file, Buffer.alloc(statSync(file).size));
-  }
+  ruinVault();
   valueIn(await pull());
   expect(readdirSync(to).filter((name) => name.startsWith("."))).toEqual([]);
   expect(valueIn(await room.vault.verify({ target: join(to, "site-a") })).verdict).toBe("valid");

@@ -18,7 +18,15 @@ import { pacedVault } from "./bandwidth-vault.ts";
 import { type FetchedArchive, type FetchOptions, fetchArchive, fetchedSeal } from "./fetch-archive.ts";
 import type { TransferLease } from "./journal.ts";
 import { locatePackage, type PackagePlace } from "./package-source.ts";
-import { dropScratch, makeReady, placeReady, readyName, refuseTaken, scratchFolder } from "./place-pulled.ts";
+import {
+  dropScratch,
+  makeReady,
+  placeReady,
+  putBack,
+  readyName,
+  refuseTaken,
+  scratchFolder,
+} from "./place-pulled.ts";
 import { pullFile } from "./pull-file.ts";
 import { leaseTransfer } from "./queue-lease.ts";
 import { entryOf, type QueueRow } from "./queue-rows.ts";
@@ -223,6 +231,8 @@ async function fetchInto(
   scratch: string,
   options: FetchOptions,
 ): Promise<FetchedArchive & { readonly partsVerified: boolean }> {
+  const name = bagName(place);
+  await putBack(scratch, [place.seal.archive, `${name}.signatures`, `${name}.seal.json`]);
   if (await exists(fetchedSeal(place, scratch))) {
     return { archivePath: join(scratch, place.seal.archive), partsVerified: false, sound: false };
   }
