@@ -1,31 +1,7 @@
 import { createHash } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { rangeOf, refuse } from "./fake-store-fixtures.ts";
-
-/** For tests only: where a store differs from Amazon's. */
-export interface Deviations {
-  /** Takes bodies whose digest is another. */
-  readonly ignoresDigests?: boolean;
-  /** Flips a bit of what is sent for these keys, as a line or a gateway may; with `ignoresDigests` nobody sees it. */
-  readonly damages?: RegExp;
-  /** The same as `ignoresDigests`, of parts alone. */
-  readonly ignoresDigestsOfParts?: boolean;
-  /** Takes bodies whose checksum is another, and keeps none. */
-  readonly ignoresChecksums?: boolean;
-  readonly ignoresIfNoneMatch?: boolean;
-  /** Says of every request with If-None-Match that it does not implement that, as Backblaze B2. */
-  readonly refusesIfNoneMatch?: boolean;
-  /** Takes what is to be encrypted and keeps it as it is; or refuses it, or that of uploads in parts alone. */
-  readonly encryption?: "ignored" | "ignored for parts" | "refused";
-  /** Encrypts with this key, whichever is asked for. */
-  readonly kmsKey?: string;
-  /** An access key id with which one may only read. */
-  readonly reader?: string;
-  /** ETags are random, as with a KMS key. */
-  readonly opaqueEtags?: boolean;
-  /** Refuses bodies without MD5 or checksum, as under an object lock. */
-  readonly wantsMd5?: boolean;
-}
+import { type Deviations, keptAs } from "./store-deviations-fixtures.ts";
 
 interface Stored {
   readonly bytes: Buffer;
@@ -148,32 +124,12 @@ export class AmazonLike {
 
   #put(key: string, body: Buffer, request: IncomingMessage, response: ServerResponse): ServerResponse {
     if (this.#taken412(key, request, response)) return response;
-    const kept = this.#kept(request, response);
+    const kept = keptAs(this.#is, request, response);
     if (kept === null) return response;
     const stored = this.#taken(body, request, response);
     if (stored === null) return response;
     this.objects.set(key, { ...stored, kept });
     return response.writeHead(200, { ...headersOf(stored, true), ...kept }).end();
-  }
-
-  /** How an object is kept, or null when that was refused. */
-  #kept({ headers, url }: IncomingMessage, response: ServerResponse): Record<string, string> | null {
-    const encryption = `${headers["x-amz-server-side-encryption"] ?? ""}`;
-    const key = this.#is.kmsKey ?? `${headers["x-amz-server-side-encryption-aws-kms-key-id"] ?? ""}`;
-    const storageClass = `${headers["x-amz-storage-class"] ?? ""}`;
-    if (encryption !== "" && this.#is.encryption === "refused") {
-      refuse(response, 400, "InvalidRequest", { message: "Server Side Encryption is not configured" });
-      return null;
-    }
-    const ignored =
-      this.#is.encryption === "ignored" || (this.#is.encryption !== undefined && /uploads/.test(url ?? ""));
-    return {
-      ...(encryption === "" || ignored ? {} : { "x-amz-server-side-encryption": encryption }),
-      ...(encryption === "aws:kms" && !ignored && key !== ""
-        ? { "x-amz-server-side-encryption-aws-kms-key-id": key }
-        : {}),
-      ...(storageClass === "" || storageClass === "STANDARD" ? {} : { "x-amz-storage-class": storageClass }),
-    };
   }
 
   #get(key: string, request: IncomingMessage, response: ServerResponse): ServerResponse {
@@ -195,7 +151,7 @@ export class AmazonLike {
 
   #begin(key: string, request: IncomingMessage, response: ServerResponse): ServerResponse {
     const { headers } = request;
-    const kept = this.#kept(request, response);
+    const kept = keptAs(this.#is, request, response);
     if (kept === null) return response;
     const id = `upload-${this.#count++}`;
     const checksums = headers["x-amz-checksum-algorithm"] === "SHA256" && !this.#is.ignoresChecksums;

@@ -2,8 +2,9 @@ import type { Outcome } from "../../src-contract/failure.ts";
 import type { Request, VaultSummary } from "../../src-contract/vault-api.ts";
 import { type OpenedVault, openVault } from "../open-vault.ts";
 import { valueIn, Workroom } from "../testing/workroom.ts";
-import { AmazonLike, type Deviations } from "./amazon-like-fixtures.ts";
+import { AmazonLike } from "./amazon-like-fixtures.ts";
 import { type FakeStore, fakeStore } from "./fake-store-fixtures.ts";
+import type { Deviations } from "./store-deviations-fixtures.ts";
 
 /** For tests only: a state folder, and a store like Amazon's that its program reaches. */
 export interface AmazonRoom extends AsyncDisposable {

@@ -3,10 +3,11 @@ import { describe, expect, test } from "vitest";
 import type { VaultHealth } from "../../src-contract/vault-api.ts";
 import { StoreCredentials } from "../credentials/store-credentials.ts";
 import type { StoredPart, Vault } from "../ports.ts";
-import { AmazonLike, type Deviations } from "./amazon-like-fixtures.ts";
+import { AmazonLike } from "./amazon-like-fixtures.ts";
 import { type FakeStore, fakeStore } from "./fake-store-fixtures.ts";
 import { MIN_PART_BYTES as PART } from "./s3-settings.ts";
 import { createS3Vault } from "./s3-vault.ts";
+import type { Deviations } from "./store-deviations-fixtures.ts";
 import { describeVault } from "./vault-contract-fixtures.ts";
 import { failureOf, memorySource } from "./vault-fixtures.ts";
 

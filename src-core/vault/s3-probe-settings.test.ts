@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import type { HealthProbe, VaultHealth } from "../../src-contract/vault-api.ts";
-import { AmazonLike, type Deviations } from "./amazon-like-fixtures.ts";
+import { AmazonLike } from "./amazon-like-fixtures.ts";
 import { fakeStore } from "./fake-store-fixtures.ts";
 import type { S3Settings } from "./s3-settings.ts";
+import type { Deviations } from "./store-deviations-fixtures.ts";
 
 async function healthOf(
   settings: Partial<S3Settings>,

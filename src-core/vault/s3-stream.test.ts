@@ -4,9 +4,10 @@ import { describe, expect, test } from "vitest";
 import { StoreCredentials } from "../credentials/store-credentials.ts";
 import type { Vault } from "../ports.ts";
 import { retrying } from "../transfer/retry.ts";
-import { AmazonLike, type Deviations } from "./amazon-like-fixtures.ts";
+import { AmazonLike } from "./amazon-like-fixtures.ts";
 import { fakeStore, refuse } from "./fake-store-fixtures.ts";
 import { createS3Vault } from "./s3-vault.ts";
+import type { Deviations } from "./store-deviations-fixtures.ts";
 import { failureOf } from "./vault-fixtures.ts";
 
 const MIB = 1024 * 1024;
