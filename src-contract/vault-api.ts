@@ -176,7 +176,10 @@ export const requestSchemas = {
       .string()
       .min(1, EMPTY)
       .max(2048, atMost(2048))
-      .regex(/^[!-~]*$/, "use the key's id, ARN or alias: letters, digits and signs of ASCII, no spaces or line breaks")
+      .regex(
+        /^[!-~]*$/,
+        "use the key's id, ARN or alias: letters, digits and signs of ASCII, no spaces or line breaks",
+      )
       .optional(),
     ...credentialFields,
   }),

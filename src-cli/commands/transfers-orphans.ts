@@ -38,7 +38,7 @@ function* orphansText(orphans: readonly OrphanUpload[], abort: boolean): Generat
 
 export function define(command: Command, session: Session): void {
   command
-    .option("--vault <name>", "only this vault; else those of all engagements")
+    .option("--vault <name>", "only this vault; else all of this device")
     .option("--abort", "drop those that are older than --older-than")
     .addOption(
       new Option(

@@ -3,11 +3,10 @@ import type { CallOptions } from "../../src-contract/progress.ts";
 import type { OrphanUpload } from "../../src-contract/transfers.ts";
 import type { ParsedRequest } from "../../src-contract/vault-api.ts";
 import type { Core } from "../core.ts";
-import { listEngagements } from "../engagement/engagements.ts";
 import { asFailure, throwIfCancelled } from "../failing.ts";
 import { rfc3339FromMs } from "../package/times.ts";
 import type { FoundUpload, Vault } from "../ports.ts";
-import { openVaultByName, vaultByName } from "../vault/vault-registry.ts";
+import { listVaults, openVaultByName, vaultByName } from "../vault/vault-registry.ts";
 import { dropLeftovers, rowsWithLeftovers } from "./queue-leftovers.ts";
 import { runnerOf } from "./queue-standing.ts";
 
@@ -15,7 +14,7 @@ import { runnerOf } from "./queue-standing.ts";
 const OUR_PREFIXES = ["engagements/", "campaigns/"];
 
 /**
- * Lists the uploads in vaults that no unfinished transfer of this device knows. With `abort` it drops those of transfers that were cancelled or failed
+ * Lists the uploads in all vaults, or the one that is named, that no unfinished transfer of this device knows. With `abort` it drops those of transfers that were cancelled or failed
  * here, and those that are older than `olderThan`: another device may be busy with a younger one. What cannot be looked at or dropped is warned of,
  * but for a vault that was asked for by name.
  */
@@ -25,7 +24,10 @@ export async function findOrphans(
   { signal }: CallOptions,
   warn: (warning: Failure) => void,
 ): Promise<readonly OrphanUpload[]> {
-  const names = request.vault === undefined ? vaultsInUse(core) : [vaultByName(core, request.vault).name];
+  const names =
+    request.vault === undefined
+      ? listVaults(core).map(({ name }) => name)
+      : [vaultByName(core, request.vault).name];
   const journal = readJournal(core);
   const orphans: OrphanUpload[] = [];
   for (const name of names) {
@@ -47,11 +49,6 @@ export async function findOrphans(
   }
   if (request.abort) await dropTheRest(core, names, warn);
   return orphans;
-}
-
-function vaultsInUse(core: Core): readonly string[] {
-  const names = listEngagements(core).flatMap(({ vault }) => (vault === null ? [] : [vault]));
-  return [...new Set(names)].sort();
 }
 
 interface Journal {

@@ -1,6 +1,7 @@
-import { readdirSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { failureIn, valueIn } from "../testing/workroom.ts";
+import { createFolderVault } from "../vault/folder-vault.ts";
 import { LARGE, PARTS, QueueRoom, SLOW } from "./queue-fixtures.ts";
 
 let at: QueueRoom;
@@ -149,6 +150,18 @@ describe("a cancelled push whose vault is away", () => {
     expect(at.uploads()).toEqual([]);
     expect((await at.transferOf(id)).state).toBe("stored");
   });
+});
+
+test("orphans are found in a vault that no engagement has: artifacts are put there too", async () => {
+  const path = at.room.path("shelf");
+  mkdirSync(path);
+  valueIn(await at.other.vaultAddFolder({ name: "shelf", path }));
+  const key = "campaigns/lake-7/01_recon/x.bin";
+  await createFolderVault(path).beginUpload(key, 10, 10);
+  expect(valueIn(await at.other.transfersOrphans({}))).toMatchObject([{ vault: "shelf", key }]);
+  const dropped = valueIn(await at.other.transfersOrphans({ abort: true, olderThan: 0 }));
+  expect(dropped).toMatchObject([{ vault: "shelf", dropped: true }]);
+  expect(valueIn(await at.other.transfersOrphans({}))).toEqual([]);
 });
 
 test("uploads of others are orphans only when they are old enough", async () => {

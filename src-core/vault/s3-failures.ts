@@ -89,11 +89,18 @@ export function requestFailure(asked: Asked, exchange: Exchange, error: unknown)
   }
   // Amazon may find out in the middle of a 200 that it cannot do what was asked, and then says so in its body.
   const status = exchange.status < 300 ? 500 : exchange.status;
-  if (code === "" && asked.operation !== "HeadObject" && status < 500 && status !== 429) {
+  const silent = asked.operation === "HeadObject" && !isPage(exchange);
+  if (code === "" && !silent && status < 500 && status !== 429) {
     return oddAnswer(where, `status ${status} without an S3 error`, { status });
   }
   const refusal = answered(asked, exchange, status, code, fieldOf(error, "message"), error);
   return new StoreRefusal(refusal, status, code);
+}
+
+/** A page for a person, such as a proxy's, by its head alone: no store sends one without a header of its own. */
+function isPage({ headers }: Exchange): boolean {
+  const own = Object.keys(headers).some((name) => name.startsWith("x-amz-"));
+  return !own && /^text\/html\b/i.test(headers["content-type"] ?? "");
 }
 
 /** The SDK could not make a request of it; its error may hold the credentials. */

@@ -79,3 +79,13 @@ test.each([
   expect(found).toHaveLength(warnings);
   for (const { message } of found) expect(message).toContain("without encryption");
 });
+
+test("a KMS key that no request could name is refused", () => {
+  const parse = (kmsKey: string) =>
+    requestSchemas.vaultAddS3.safeParse({ name: "lake", bucket: "evidence", encryption: "aws:kms", kmsKey });
+  for (const key of ["arn:aws:kms:eu-central-1:111122223333:key/12ab-34cd", "alias/evidence", "12ab-34cd"])
+    expect(parse(key).success).toBe(true);
+  for (const key of ["alias/x\n", "alias/\r\nx-amz-acl: public-read", "a b", "schlüssel", "\u0000"]) {
+    expect(parse(key).error?.issues[0]?.message).toMatch(/^use the key's id, ARN or alias/);
+  }
+});

@@ -101,9 +101,12 @@ export function s3Uploads(client: StoreClient, can: S3Capabilities): Uploads {
 
   /**
    * A store that refuses in the middle of a body may cut the connection before its reason is read: a small request has it told again. Returns when
-   * there is no such reason.
+   * there is no such reason, as far as the store tells. Throws OBJECT_CHANGED when the upload is gone.
    */
-  async function hearAgain(upload: UploadRef, signal: CancelSignal | undefined): Promise<void> {
+  async function hearAgain(
+    upload: Pick<UploadRef, "key" | "uploadId">,
+    signal?: CancelSignal | undefined,
+  ): Promise<"there" | "not told"> {
     try {
       await client.send({
         operation: "ListParts",
@@ -111,11 +114,13 @@ export function s3Uploads(client: StoreClient, can: S3Capabilities): Uploads {
         signal,
         command: (sdk) => new sdk.ListPartsCommand({ ...target(upload), MaxParts: 1 }),
       });
+      return "there";
     } catch (error) {
       if (!(error instanceof StoreRefusal)) throw error;
       if (isGone(error)) throw uploadGone(where, upload.key);
       // The right to list parts is another one than to send them.
       if (error.failure.code !== "PERMISSION_MISSING") throw error;
+      return "not told";
     }
   }
 
@@ -161,16 +166,20 @@ export function s3Uploads(client: StoreClient, can: S3Capabilities): Uploads {
     putPart,
     listParts,
 
-    /** A part that is just arriving survives an abort (Amazon S3 API, AbortMultipartUpload), so that it is said again until nothing is left. */
+    /**
+     * A part that is just arriving survives an abort (Amazon S3 API, AbortMultipartUpload), so that it is said again until nothing is left; a few times
+     * where the store does not tell.
+     */
     async abortUpload(upload) {
       for (let said = 0; ; said++) {
+        let left: "there" | "not told";
         try {
           await client.send({
             operation: "AbortMultipartUpload",
             key: upload.key,
             command: (sdk) => new sdk.AbortMultipartUploadCommand(target(upload)),
           });
-          await listParts({ ...upload, size: 0, partSize: 0 });
+          left = await hearAgain(upload);
         } catch (error) {
           if (
             error instanceof StoreRefusal ? isGone(error) : asFailure(error).failure.code === "OBJECT_CHANGED"
@@ -178,8 +187,9 @@ export function s3Uploads(client: StoreClient, can: S3Capabilities): Uploads {
             return;
           throw error;
         }
-        if (said === ABORTS)
-          throw unreachable(where, "busy", `the upload of ${upload.key} is still there after it was dropped`);
+        if (said < ABORTS) continue;
+        if (left === "not told") return;
+        throw unreachable(where, "busy", `the upload of ${upload.key} is still there after it was dropped`);
       }
     },
   };
