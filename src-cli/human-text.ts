@@ -45,6 +45,14 @@ function zoneText(minutesEast: number): string {
   return `${minutesEast < 0 ? "-" : "+"}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
 }
 
+/** When something is tried again (RFC 3339), seen from `now` (milliseconds since the epoch): `next try in 8 s`. */
+export function againText(nextTry: string, now: number): string {
+  const left = Date.parse(nextTry) - now;
+  if (left <= 0) return "trying again now";
+  const seconds = Math.ceil(left / 1000);
+  return `next try in ${seconds < 60 ? `${seconds} s` : durationText(seconds * 1000)}`;
+}
+
 /** A span of time: `0.4 s`, `42 s`, `3 min 05 s`, `2 h 10 min`. */
 export function durationText(milliseconds: number): string {
   const seconds = milliseconds / 1000;

@@ -1,5 +1,15 @@
-import { expect, test } from "vitest";
-import { progressOnTerminal, progressText } from "./progress-line.ts";
+import { afterEach, expect, test, vi } from "vitest";
+import { progressOnTerminal, progressText, waitingText } from "./progress-line.ts";
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const away = {
+  code: "VAULT_UNREACHABLE",
+  message: "s3://evidence at https://store.example: nothing listens there (ECONNREFUSED).",
+  nextStep: "Check the connection.",
+} as const;
 
 test("shows phase, bar, share, rate and time left", () => {
   const text = progressText(
@@ -52,4 +62,47 @@ test("draws at most four times a second and erases what it drew", () => {
   expect(written).toHaveLength(4);
   line.erase();
   expect(written.at(-1)).toBe("\r\u001b[2K");
+});
+
+test("says what is waited for and until when, within the width", () => {
+  const waiting = {
+    cause: { ...away, message: `\u001b[2J${away.message}` },
+    nextTry: "2026-11-21T10:00:08Z",
+  };
+  const at = (time: string) => waitingText(waiting, Date.parse(time), 60);
+  expect(at("2026-11-21T10:00:00Z")).toBe("waiting         next try in 8 s  \\x1b[2Js3://evidence at h…");
+  expect(at("2026-11-21T10:00:09Z")).toMatch(/^waiting {9}trying again now {2}/);
+});
+
+test("counts a wait down in the place of progress, until it is over", () => {
+  vi.useFakeTimers({ now: Date.parse("2026-11-21T10:00:00Z") });
+  const written: string[] = [];
+  const line = progressOnTerminal(
+    {
+      isTTY: true,
+      columns: 80,
+      write(text) {
+        written.push(text);
+        return true;
+      },
+      on: () => undefined,
+    },
+    () => Date.now(),
+  );
+  const send = () => line.report({ phase: "send", done: 1, total: 2, unit: "parts" });
+  send();
+  line.wait({ cause: away, nextTry: "2026-11-21T10:00:08Z" });
+  expect(written.at(-1)).toContain("next try in 8 s");
+  vi.advanceTimersByTime(3000);
+  send();
+  expect(written.at(-1)).toContain("next try in 5 s");
+  line.wait(null);
+  send();
+  expect(written.at(-1)).toContain("1 of 2 parts");
+  line.wait({ cause: away, nextTry: "2026-11-21T10:00:08Z" });
+  line.erase();
+  expect(written.at(-1)).toBe("\r\u001b[2K");
+  const { length } = written;
+  vi.advanceTimersByTime(5000);
+  expect(written).toHaveLength(length);
 });

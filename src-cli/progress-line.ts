@@ -1,10 +1,12 @@
-import type { Progress } from "../src-contract/progress.ts";
-import { countText, durationText, sizeText } from "./human-text.ts";
+import type { Progress, Waiting } from "../src-contract/progress.ts";
+import { againText, countText, durationText, sizeText } from "./human-text.ts";
 import type { TextStream } from "./output.ts";
 import { columnsOf, cutToColumns, visible } from "./terminal-text.ts";
 
 /** Four times a second is as fast as a person reads. */
 const INTERVAL_MS = 250;
+/** How often it is told how long a wait still is. */
+const COUNT_DOWN_MS = 1000;
 /** No estimate before the rate has settled. */
 const SETTLED_MS = 1500;
 const BAR_COLUMNS = 20;
@@ -42,8 +44,16 @@ export function progressText(progress: Progress, elapsed: number, advanced: numb
   return cutToColumns(parts.join("  "), columns - 1);
 }
 
+/** What is waited for and until when, `now` being milliseconds since the epoch. */
+export function waitingText({ cause, nextTry }: Waiting, now: number, columns: number): string {
+  const text = `${"waiting".padEnd(14)}  ${againText(nextTry, now)}  ${visible(cause.message)}`;
+  return cutToColumns(text, columns - 1);
+}
+
 export interface ProgressLine {
   report(progress: Progress): void;
+  /** Shows what is waited for instead of progress, until that is over (null). */
+  wait(waiting: Waiting | null): void;
   /** Takes the line away; nothing of it stays on the terminal. */
   erase(): void;
 }
@@ -55,7 +65,17 @@ export function progressOnTerminal(stream: TextStream, now: () => number): Progr
   let first = 0;
   let drawn = Number.NEGATIVE_INFINITY;
   let shown = "";
+  let waits: NodeJS.Timeout | undefined;
   const ignoreResult = () => undefined;
+  const draw = (text: (columns: number) => string) => {
+    // A terminal that does not know its width says 0.
+    shown = text(stream.columns || DEFAULT_COLUMNS);
+    stream.write(ERASE_LINE + shown, ignoreResult);
+  };
+  const stopWaiting = () => {
+    clearInterval(waits);
+    waits = undefined;
+  };
   return {
     report(progress) {
       const time = now();
@@ -64,14 +84,20 @@ export function progressOnTerminal(stream: TextStream, now: () => number): Progr
         began = time;
         first = progress.done;
       }
-      if (time - drawn < INTERVAL_MS) return;
+      if (waits !== undefined || time - drawn < INTERVAL_MS) return;
       drawn = time;
-      // A terminal that does not know its width says 0.
-      const columns = stream.columns || DEFAULT_COLUMNS;
-      shown = progressText(progress, time - began, progress.done - first, columns);
-      stream.write(ERASE_LINE + shown, ignoreResult);
+      draw((columns) => progressText(progress, time - began, progress.done - first, columns));
+    },
+    wait(waiting) {
+      stopWaiting();
+      if (waiting === null) return;
+      const drawWait = () => draw((columns) => waitingText(waiting, Date.now(), columns));
+      drawWait();
+      waits = setInterval(drawWait, COUNT_DOWN_MS);
+      waits.unref();
     },
     erase() {
+      stopWaiting();
       if (columnsOf(shown) === 0) return;
       shown = "";
       stream.write(ERASE_LINE, ignoreResult);

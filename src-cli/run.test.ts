@@ -116,6 +116,27 @@ describe("package build", () => {
 });
 
 describe("package push", () => {
+  test("shows on a terminal what it waits for and until when, never with --json", async () => {
+    const pushed = { package: ID, vault: "office", bytes: 2048, alreadyStored: false, method: "read back" };
+    const vault = fakeVault({
+      packagePush: async (_, options) => {
+        const cause = {
+          code: "VAULT_UNREACHABLE",
+          message: "Nothing listens there.",
+          nextStep: "Wait.",
+        } as const;
+        options?.onWait?.({ cause, nextTry: new Date(Date.now() + 8000).toISOString() });
+        return { ok: true, value: pushed };
+      },
+    });
+    const argv = ["package", "push", ID];
+    const { err } = await strongroom(argv, { vault, err: { isTTY: true } });
+    expect(err).toMatch(/waiting +next try in [78] s {2}Nothing listens there\./);
+    expect(err.endsWith("\r\u001b[2K")).toBe(true);
+    expect((await strongroom(argv, { vault })).err).toBe("");
+    expect((await strongroom([...argv, "--json"], { vault, err: { isTTY: true } })).err).toBe("");
+  });
+
   test.each([
     [false, "Stored in vault office", /^ +Check +every byte was read back/m],
     [

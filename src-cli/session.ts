@@ -94,7 +94,7 @@ export class Session {
     try {
       return await work(opened.value, {
         signal,
-        ...(progress === null ? {} : { onProgress: progress.report }),
+        ...(progress === null ? {} : { onProgress: progress.report, onWait: progress.wait }),
       });
     } finally {
       progress?.erase();

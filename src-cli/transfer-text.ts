@@ -1,5 +1,5 @@
 import type { TransferQueue, TransferSummary } from "../src-contract/transfers.ts";
-import { amountText, durationText, sizeText } from "./human-text.ts";
+import { againText, amountText, sizeText } from "./human-text.ts";
 import type { Paint } from "./paint.ts";
 import { cutToColumns, visible } from "./terminal-text.ts";
 import { type Column, table, wrapped } from "./text-layout.ts";
@@ -58,11 +58,7 @@ const COLUMNS: readonly Column<TransferSummary>[] = [
 
 /** When it is tried again, seen from `now` (milliseconds since the epoch); null when that is not known. */
 export function nextTryText({ nextTry }: TransferSummary, now: number): string | null {
-  if (nextTry === null) return null;
-  const left = Date.parse(nextTry) - now;
-  if (left <= 0) return "trying again now";
-  const seconds = Math.ceil(left / 1000);
-  return `next try in ${seconds < 60 ? `${seconds} s` : durationText(seconds * 1000)}`;
+  return nextTry === null ? null : againText(nextTry, now);
 }
 
 /** What the table has no room for, in whole lines. */

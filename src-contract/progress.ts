@@ -1,3 +1,5 @@
+import type { Failure } from "./failure.ts";
+
 /** A step of long work. Reported at most four times a second, and once when a phase ends. */
 export interface Progress {
   readonly phase:
@@ -27,8 +29,17 @@ export interface CancelSignal {
   removeEventListener(type: "abort", listener: () => void): void;
 }
 
-/** What every long call takes: a way to stop it and a way to hear of it. */
+/** A failure that is waited out before the same is tried again. */
+export interface Waiting {
+  readonly cause: Pick<Failure, "code" | "message" | "nextStep">;
+  /** RFC 3339, UTC. */
+  readonly nextTry: string;
+}
+
+/** What every long call takes: a way to stop it and ways to hear of it. */
 export interface CallOptions {
   readonly signal?: CancelSignal;
   readonly onProgress?: (progress: Progress) => void;
+  /** Told by a transfer of what it waits out, and with null once that is over. */
+  readonly onWait?: (waiting: Waiting | null) => void;
 }

@@ -1,6 +1,7 @@
 import type { Failure } from "../../src-contract/failure.ts";
 import type { CallOptions, Progress } from "../../src-contract/progress.ts";
 import { FailureError } from "../failing.ts";
+import { rfc3339FromMs } from "../package/times.ts";
 import type { Clock } from "../ports.ts";
 import type { Bandwidth } from "./bandwidth.ts";
 import type { RunNote, TransferLease } from "./journal.ts";
@@ -33,12 +34,12 @@ export async function underLease<T>(
   options: RunOptions,
   work: (options: RunOptions) => Promise<T>,
 ): Promise<T> {
-  const { signal, onProgress, retry = COMMAND_RETRY } = options;
+  const { signal, onProgress, onWait, retry = COMMAND_RETRY } = options;
   const stop = new AbortController();
   const onAbort = () => stop.abort();
   if (signal?.aborted) onAbort();
   signal?.addEventListener("abort", onAbort, { once: true });
-  const teller = new Teller(lease, clock);
+  const teller = new Teller(lease, clock, onWait);
   const look = setInterval(() => {
     if (lease.isClosed || isAsked(lease)) stop.abort();
     else teller.tell();
@@ -58,6 +59,7 @@ export async function underLease<T>(
     throw lease.settled ? error : await stopTransfer(lease, null, error, false);
   } finally {
     clearInterval(look);
+    teller.end();
     signal?.removeEventListener("abort", onAbort);
     letGo(lease);
   }
@@ -73,17 +75,19 @@ function isAsked(lease: TransferLease): boolean {
   }
 }
 
-/** Tells the journal how far a run is, at most once a second and only what is new. */
+/** Tells the journal how far a run is, at most once a second and only what is new; and who looks on, what it waits for. */
 class Teller {
   readonly #lease: TransferLease;
   readonly #clock: Clock;
+  readonly #onWait: CallOptions["onWait"];
   #note: RunNote | null = null;
   #told: RunNote | null = null;
   #toldAt = 0;
 
-  constructor(lease: TransferLease, clock: Clock) {
+  constructor(lease: TransferLease, clock: Clock, onWait: CallOptions["onWait"]) {
     this.#lease = lease;
     this.#clock = clock;
+    this.#onWait = onWait;
   }
 
   /** More bytes show that what was waited for is over; fewer, that some have to be moved again. */
@@ -92,6 +96,7 @@ class Teller {
     if (bytesDone === before?.bytesDone) return;
     const waiting = before !== null && bytesDone < (before.bytesDone ?? 0) ? before.waiting : null;
     this.#note = { bytesDone, waiting };
+    if (waiting === null && before !== null && before.waiting !== null) this.#onWait?.(null);
   }
 
   /** The same policy; what it waits out is told. */
@@ -120,5 +125,12 @@ class Teller {
 
   #waits(failure: Failure, retryAt: number): void {
     this.#note = { bytesDone: this.#note?.bytesDone ?? null, waiting: { failure, retryAt } };
+    const { code, message, nextStep } = failure;
+    this.#onWait?.({ cause: { code, message, nextStep }, nextTry: rfc3339FromMs(retryAt) });
+  }
+
+  /** Whatever it waited for, it does no more. */
+  end(): void {
+    if (this.#note !== null && this.#note.waiting !== null) this.#onWait?.(null);
   }
 }
