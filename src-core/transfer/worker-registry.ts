@@ -44,6 +44,17 @@ function liveRows({ ledger, clock }: Pick<Core, "ledger" | "clock">): readonly R
     .filter((row) => isAlive(leaseHolderSchema.parse(JSON.parse(row.holder)), me, clock.now() - row.beat));
 }
 
+/** Leaves, as soon as the ledger can be written: how the work ended counts, not that. */
+function leaveInTime(ledger: Core["ledger"], leave: () => void): void {
+  if (!ledger.open) return;
+  try {
+    leave();
+  } catch (error) {
+    if (asFailure(error).failure.code === "INTERNAL") throw error;
+    setTimeout(() => leaveInTime(ledger, leave), BEAT_MS).unref();
+  }
+}
+
 /** Makes this process known as the one agent of its state folder. Throws BUSY while there is another; one that died is forgotten. */
 export function registerAgent(core: Core): Registered {
   const { ledger, clock } = core;
@@ -87,7 +98,7 @@ export function registerAgent(core: Core): Registered {
         .immediate(),
     close() {
       clearInterval(heart);
-      leave();
+      leaveInTime(ledger, leave);
     },
   };
 }

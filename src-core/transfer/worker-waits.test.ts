@@ -59,6 +59,14 @@ describe("a ledger that cannot be written since its disk is full", () => {
     expect(await agent.stop()).toMatchObject({ done: 1, left: 0 });
   });
 
+  test("does not make a failure of an agent that is told to stop", async () => {
+    await queue(await at.seal("week-1", SMALL));
+    const agent = at.agent();
+    while (valueIn(await at.other.transfersList({})).workers.length === 0) await delay(20);
+    breakLedger("SQLITE_FULL", /^\s*(UPDATE|INSERT|DELETE)/);
+    expect(await agent.stop()).toMatchObject({ stopped: 0, paused: 0 });
+  });
+
   test("ends an agent that is to go on until the queue is empty, and all stays queued", async () => {
     const id = await at.seal("week-1", SMALL);
     await queue(id);
