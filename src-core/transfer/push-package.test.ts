@@ -306,3 +306,19 @@ test("two devices that push the same package into one vault at once both end wel
   expect(storedArchive(at.path).equals(archiveBytes())).toBe(true);
   expect(allFiles(join(at.path, "vault")).filter((name) => name.endsWith(".upload"))).toEqual([]);
 });
+
+test("a device whose last step another one has overtaken and cleaned up after ends well", async () => {
+  await using at = await workplace();
+  const other = openLedger(at.path, "other.db");
+  let overtaken = false;
+  const vault = withMethod(vaultOf(at.path), "put", (put) => async (key, ...rest) => {
+    if (key !== KEYS.seal || overtaken) return put(key, ...rest);
+    overtaken = true;
+    await pushPackage(pushOptions(at.path, other, at.archive, { actor: "bob" }));
+    throw fail("PATH_NOT_FOUND", "The temporary file is gone.", "Look.");
+  });
+  const pushed = await pushPackage(pushOptions(at.path, at.db, at.archive, { vault }));
+  other.close();
+  expect(pushed.alreadyStored).toBe(true);
+  expect(storedArchive(at.path).equals(archiveBytes())).toBe(true);
+});

@@ -148,12 +148,23 @@ class Push {
     try {
       sent = await this.#send();
     } catch (error) {
-      if (this.refused || !LOST_RACE.has(asFailure(error).failure.code)) throw error;
-      const winner = await this.#storedBefore();
-      if (winner === null) throw error;
-      return await this.#completeStored(winner);
+      return await this.#afterRace(error);
     }
-    return await this.#finish(sent);
+    // What is found to be wrong here is never a lost race.
+    const checked = await this.#check(sent);
+    try {
+      return await this.#seal(checked);
+    } catch (error) {
+      return await this.#afterRace(error);
+    }
+  }
+
+  /** Goes on with what another device has stored meanwhile; throws `error` when that is not what went wrong. */
+  async #afterRace(error: unknown): Promise<PushedPackage> {
+    if (this.refused || !LOST_RACE.has(asFailure(error).failure.code)) throw error;
+    const winner = await this.#storedBefore();
+    if (winner === null) throw error;
+    return await this.#completeStored(winner);
   }
 
   /** For an archive that was stored and checked before: sends what is missing beside it. */
@@ -192,15 +203,17 @@ class Push {
     return manifest;
   }
 
-  async #finish({ archive, manifest }: SentPackage): Promise<PushedPackage> {
-    const { vault, lease } = this.#context;
-    const { seal, sealBytes } = this.#options;
+  async #check({ archive, manifest }: SentPackage): Promise<CheckedObject> {
+    const { seal } = this.#options;
     this.#advance("checking");
     await this.#checkManifest(manifest);
-    const { info, method } = await this.#checkObject(archive, {
-      partSize: seal.partSize,
-      digests: seal.parts,
-    });
+    return await this.#checkObject(archive, { partSize: seal.partSize, digests: seal.parts });
+  }
+
+  /** Records how the archive was checked, then puts the seal: from then on the package is stored. */
+  async #seal({ info, method }: CheckedObject): Promise<PushedPackage> {
+    const { vault, lease } = this.#context;
+    const { seal, sealBytes } = this.#options;
     this.#advance("recording");
     const stored = await writeStoredRecord(
       vault,
