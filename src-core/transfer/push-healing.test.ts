@@ -112,7 +112,7 @@ test("an upload that is dropped under way is begun anew in the same run, and pro
   expect(states.slice(0, 3)).toEqual(["sending-archive", "completing", "sending-manifest"]);
 });
 
-test("an upload that is dropped every time is begun anew twice, after waits, however patient the policy is", async () => {
+test("an upload that is dropped every time is begun anew four times, after waits, however patient the policy is", async () => {
   const real = vaultOf(folder.path);
   let begun = 0;
   const vault = withMethod(
@@ -130,8 +130,8 @@ test("an upload that is dropped every time is begun anew twice, after waits, how
   const patient = patience();
   const failure = await failureOf(push(vault, { retry: patient }));
   expect(failure).toMatchObject({ code: "OBJECT_CHANGED", nextStep: expect.stringContaining("again") });
-  expect(begun).toBe(3);
-  expect(patient.waits).toEqual([50, 100]);
+  expect(begun).toBe(5);
+  expect(patient.waits).toEqual([50, 100, 200, 400]);
   expect(vaultFiles(folder.path)).toEqual([]);
   await push(real);
   expect(vaultFiles(folder.path)).toEqual(STORED_FILES);
@@ -160,7 +160,7 @@ test("where the store has lost a part when the upload is completed, that part al
   expect(storedArchive(folder.path).equals(archiveBytes())).toBe(true);
 });
 
-test("an upload that the store never completes is completed three times, after waits, and its parts are sent once", async () => {
+test("an upload that the store never completes is completed five times, after waits, and its parts are sent once", async () => {
   let completed = 0;
   const { vault, sent } = watched(
     withMethod(vaultOf(folder.path), "completeUpload", () => async () => {
@@ -170,8 +170,8 @@ test("an upload that the store never completes is completed three times, after w
   );
   const patient = patience();
   expect((await failureOf(push(vault, { retry: patient }))).code).toBe("OBJECT_CHANGED");
-  expect(completed).toBe(3);
-  expect(patient.waits).toEqual([50, 100]);
+  expect(completed).toBe(5);
+  expect(patient.waits).toEqual([50, 100, 200, 400]);
   expect(sent).toEqual(Array.from({ length: PARTS }, (_, index) => index + 1));
 });
 

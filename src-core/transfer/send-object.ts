@@ -9,7 +9,7 @@ import type { ByteMeter } from "./progress-meter.ts";
 import { retrying, waitOut } from "./retry.ts";
 
 /** A store that loses an upload so often in one run loses the next one, too: however patient the policy, a person has to look. */
-const MOST_STARTS = 3;
+const MOST_STARTS = 5;
 
 /** What the steps of one push share. */
 export interface SendContext extends Pacing {
