@@ -126,7 +126,9 @@ describe("a store that ignores", () => {
     const body = { number: 1, offset: 0, size: PART, sha256: sha256(bytes.subarray(0, PART)) };
     const changed = {
       ...body,
-      source: memorySource(Buffer.concat([bytes.subarray(0, PART - 1), Buffer.from("x")])),
+      source: memorySource(
+        Buffer.concat([bytes.subarray(0, PART - 1), Buffer.of((bytes[PART - 1] ?? 0) ^ 1)]),
+      ),
     };
     const failure = await failureOf(at.vault.putPart(upload, changed));
     expect(failure).toMatchObject({ code: "DIGEST_MISMATCH", details: { part: 1, expected: body.sha256 } });
