@@ -41,18 +41,28 @@ function executed({ trace }: Scenario, operation: Operation, which = 0): Moment 
   return { how: "request", nth, when: "executed" };
 }
 
-/** Two scenarios of one kind, with half of its kills, of its states and of these moments each. */
+/** Two scenarios of one kind, with half of its kills, of its states and of these moments each; a state that only one of them has is that one's. */
 function halves(
   counts: Map<string, PartCount>,
   scenarios: readonly Scenario[],
   moments: readonly (readonly [Operation, number])[],
 ): readonly Work[] {
+  const all = [...new Set(scenarios.flatMap(({ states }) => states))];
+  const ownerOf = (state: string) => {
+    const having = scenarios.flatMap(({ states }, half) => (states.includes(state) ? [half] : []));
+    return having[all.indexOf(state) % having.length];
+  };
   return scenarios.map((scenario, half) => {
     const count = PartCount.of(scenario);
     counts.set(scenario.name, count);
     const mine = <T>(all: readonly T[]) => all.filter((_, index) => index % 2 === half);
     const due = mine(moments).map(([operation, which]) => executed(scenario, operation, which));
-    return share(counted(scenario, count), RUNS / 2, mine(scenario.states), due);
+    return share(
+      counted(scenario, count),
+      RUNS / 2,
+      scenario.states.filter((state) => ownerOf(state) === half),
+      due,
+    );
   });
 }
 

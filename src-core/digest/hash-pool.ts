@@ -96,7 +96,8 @@ export function createHashPool(options: { readonly workers?: number } = {}): Has
     const thread: Thread = { worker, pending: [] };
     worker.on("message", (answer: unknown) => {
       const sent = thread.pending.shift();
-      if (thread.pending.length === 0) worker.unref();
+      // One that is being ended keeps the process alive until it has: whoever closes the pool waits for that.
+      if (thread.pending.length === 0 && !closed) worker.unref();
       sent?.answer(answer);
       dispatch();
     });
