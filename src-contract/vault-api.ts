@@ -348,9 +348,10 @@ export interface VaultHealth {
 /** Where an S3 vault is, and how objects are stored in it. */
 export interface StoreSettings {
   readonly bucket: string;
-  /** Null for Amazon's own. */
+  /** `https://host[:port]`; null for Amazon's own. */
   readonly endpoint: string | null;
   readonly region: string;
+  /** Without `/` at either end; null for the whole bucket. */
   readonly prefix: string | null;
   /** The bucket in the path instead of the host name. */
   readonly pathStyle: boolean;

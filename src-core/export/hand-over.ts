@@ -10,7 +10,7 @@ import { throwIfCancelled, writeFailure } from "../failing.ts";
 import { refuseInsideHome } from "../home.ts";
 import { canonicalJson } from "../package/canonical-json.ts";
 import { readManifest } from "../package/manifest-reader.ts";
-import { packageName } from "../package/package-name.ts";
+import { besidePackage, packageName } from "../package/package-name.ts";
 import { signatureFiles } from "../package/package-store.ts";
 import { rfc3339FromMs } from "../package/times.ts";
 import { fetchArchive } from "../transfer/fetch-archive.ts";
@@ -57,7 +57,7 @@ export async function handOver(
         events.map((event) => `${canonicalJson(event)}\n`).join(""),
       );
       const { header } = await readManifest(await manifestOf(place, scratch, options));
-      const signatures = await signatureFiles(join(draft, `${name}.signatures`));
+      const signatures = await signatureFiles(besidePackage(seal, draft).signatures);
       await createFileDurably(
         join(draft, "HOW-TO-VERIFY.txt"),
         howToVerify({

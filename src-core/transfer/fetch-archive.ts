@@ -5,7 +5,7 @@ import type { Core } from "../core.ts";
 import { inDraftFolder } from "../draft-folder.ts";
 import { createFileDurably, syncTree } from "../durable-files.ts";
 import { sealedHere } from "../package/build-journal.ts";
-import { packageName } from "../package/package-name.ts";
+import { besidePackage } from "../package/package-name.ts";
 import { signatureFiles } from "../package/package-store.ts";
 import { manifestOf, openPlacedArchive, type PackagePlace } from "./package-source.ts";
 import { pullPackage } from "./pull-package.ts";
@@ -68,18 +68,13 @@ export async function fetchArchive(
   }
   if (local !== null) {
     const signatures = await signatureFiles(join(local.folder, "signatures"));
-    const folder = join(to, `${packageName(place.seal)}.signatures`);
+    const { sealFile, signatures: folder } = besidePackage(place.seal, to);
     if (signatures.length > 0) await mkdir(folder, { recursive: true });
     for (const { name, path } of signatures) await copyFile(path, join(folder, name));
     if (signatures.length > 0) await syncTree(folder);
-    await createFileDurably(fetchedSeal(place, to), local.sealBytes);
+    await createFileDurably(sealFile, local.sealBytes);
   }
   return { archivePath: target, sound: false };
-}
-
-/** Where the seal of a fetched package lies. */
-export function fetchedSeal(place: PackagePlace, folder: string): string {
-  return join(folder, `${packageName(place.seal)}.seal.json`);
 }
 
 /**

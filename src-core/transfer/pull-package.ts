@@ -6,7 +6,7 @@ import type { Db } from "../catalog/database.ts";
 import { createFileDurably, syncFolder } from "../durable-files.ts";
 import { asFailure, fail, systemCode } from "../failing.ts";
 import { writeFully } from "../full-io.ts";
-import { packageName } from "../package/package-name.ts";
+import { besidePackage } from "../package/package-name.ts";
 import type { Clock, ObjectInfo, RangeSource, Vault } from "../ports.ts";
 import { removeIfThere, withFile } from "../vault/folder-files.ts";
 import { digestStored } from "../vault/pump-range.ts";
@@ -114,9 +114,9 @@ export async function pullPackage(options: PullOptions): Promise<PulledPackage> 
       ...pace,
     };
     const examined = await receiveArchive(context, object, seal, archive);
-    const base = join(options.folder, packageName(seal));
-    const signatures = await pullSignatures(vault, keys, `${base}.signatures`, signal);
-    await createOrSame(`${base}.seal.json`, stored.sealBytes);
+    const beside = besidePackage(seal, options.folder);
+    const signatures = await pullSignatures(vault, keys, beside.signatures, signal);
+    await createOrSame(beside.sealFile, stored.sealBytes);
     lease.finish("received");
     options.onState?.("received");
     const { sealBytes } = stored;
@@ -125,7 +125,7 @@ export async function pullPackage(options: PullOptions): Promise<PulledPackage> 
       sealBytes,
       packageDigest,
       archive,
-      sealFile: `${base}.seal.json`,
+      sealFile: beside.sealFile,
       signatures,
       bytes: seal.archiveSize,
       examined,

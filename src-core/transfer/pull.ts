@@ -1,5 +1,5 @@
 import { mkdir, mkdtemp, readdir, readFile, rmdir } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import type { CallOptions } from "../../src-contract/progress.ts";
 import type { ParsedRequest, PullResult } from "../../src-contract/vault-api.ts";
 import type { Core } from "../core.ts";
@@ -8,14 +8,14 @@ import { exists, makeFolders, syncTree } from "../durable-files.ts";
 import { asFailure, fail, systemCode, throwIfCancelled, writeFailure } from "../failing.ts";
 import { refuseInsideHome } from "../home.ts";
 import { readManifest } from "../package/manifest-reader.ts";
-import { packageName } from "../package/package-name.ts";
+import { besidePackage, packageName } from "../package/package-name.ts";
 import { removeFolder } from "../package/package-store.ts";
 import { runThread } from "../package/run-thread.ts";
 import { rfc3339FromMs } from "../package/times.ts";
 import type { Bandwidth } from "./bandwidth.ts";
 import { withBandwidth } from "./bandwidth-limit.ts";
 import { pacedVault } from "./bandwidth-vault.ts";
-import { type FetchedArchive, type FetchOptions, fetchArchive, fetchedSeal } from "./fetch-archive.ts";
+import { type FetchedArchive, type FetchOptions, fetchArchive } from "./fetch-archive.ts";
 import type { TransferLease } from "./journal.ts";
 import { locatePackage, type PackagePlace } from "./package-source.ts";
 import {
@@ -126,7 +126,7 @@ async function pullTo(
 
 /** Its seal, which gets its place last, is there: what lies beside it is this package's. */
 async function isPlaced(place: PackagePlace, to: string): Promise<boolean> {
-  const found = await readFile(fetchedSeal(place, to)).catch((error: unknown) => {
+  const found = await readFile(besidePackage(place.seal, to).sealFile).catch((error: unknown) => {
     if (systemCode(error) === "ENOENT") return null;
     throw asFailure(error, to);
   });
@@ -164,7 +164,7 @@ async function pullWhole(
   const scratch = scratchFolder(to, packageId);
   const ready = readyName(as);
   if (!(await exists(join(scratch, ready)))) {
-    await refuseTaken([target, fetchedSeal(place, to)], scratch);
+    await refuseTaken([target, besidePackage(seal, to).sealFile], scratch);
     await mkdir(scratch, { recursive: true }).catch((error: unknown) => {
       throw writeFailure(error, to);
     });
@@ -182,9 +182,9 @@ async function pullWhole(
       }
       const content = as === "bag" ? await unpack(archivePath, name, scratch, options) : archivePath;
       throwIfCancelled(options.signal);
-      const signatures = join(scratch, `${name}.signatures`);
+      const { sealFile, signatures } = besidePackage(seal, scratch);
       const beside = (await exists(signatures)) ? [signatures] : [];
-      await makeReady(scratch, ready, [content, ...beside, fetchedSeal(place, scratch)]);
+      await makeReady(scratch, ready, [content, ...beside, sealFile]);
     } catch (error) {
       // What was fetched and is sound is not fetched again.
       const { code } = asFailure(error).failure;
@@ -231,9 +231,9 @@ async function fetchInto(
   scratch: string,
   options: FetchOptions,
 ): Promise<FetchedArchive & { readonly partsVerified: boolean }> {
-  const name = bagName(place);
-  await putBack(scratch, [place.seal.archive, `${name}.signatures`, `${name}.seal.json`]);
-  if (await exists(fetchedSeal(place, scratch))) {
+  const { sealFile, signatures } = besidePackage(place.seal, scratch);
+  await putBack(scratch, [place.seal.archive, basename(signatures), basename(sealFile)]);
+  if (await exists(sealFile)) {
     return { archivePath: join(scratch, place.seal.archive), partsVerified: false, sound: false };
   }
   if (!isFetched(place)) {

@@ -1,18 +1,9 @@
+import type { StoreSettings } from "../../src-contract/vault-api.ts";
+
 /** Where an S3 vault is and how objects are stored in it; kept in the ledger. Holds no secret. */
-export interface S3Settings {
+export interface S3Settings extends StoreSettings {
   /** The vault's name on this device, for the next step that a failure names. */
   readonly name?: string;
-  readonly bucket: string;
-  /** `https://host[:port]`; null for Amazon's own. */
-  readonly endpoint: string | null;
-  readonly region: string;
-  /** Without `/` at either end; null for the whole bucket. */
-  readonly prefix: string | null;
-  /** The bucket in the path instead of the host name. */
-  readonly pathStyle: boolean;
-  readonly storageClass: string | null;
-  readonly encryption: "none" | "AES256" | "aws:kms";
-  readonly kmsKey: string | null;
 }
 
 /** How long a request may go without any byte moving before it is given up, in milliseconds. */
